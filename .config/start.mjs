@@ -1,0 +1,18 @@
+/**
+ * `npm start`: packages, build, engine, each only if needed. Arguments go to `livehouse serve`: `npm start -- --port 9000`.
+ * The engine runs in this very process: signals and the exit code need nobody to pass them on.
+ */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from './build.mjs'
+import { ensurePackages, main, needNode, root } from './steps.mjs'
+
+await main(async () => {
+  needNode(20)
+  process.chdir(root)
+  await ensurePackages()
+  await build()
+  const program = join(root, 'dist/engine/main.js')
+  process.argv = [process.execPath, program, 'serve', ...process.argv.slice(2)]
+  await import(pathToFileURL(program).href)
+})

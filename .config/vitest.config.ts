@@ -1,0 +1,52 @@
+/**
+ * The kinds of tests, by file name: x.test.ts (unit), x.int.test.ts, x.sim.test.ts, x.fuzz.test.ts, x.browser.test.ts.
+ * Integration and browser tests run one file at a time: each starts real servers, and machines with two cores must do.
+ */
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const source = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+const folders = '{engine,schemas,bench,examples,.config}'
+const kinds = ['int', 'sim', 'fuzz', 'browser']
+
+type Bounds = { testTimeout: number; fileParallelism: boolean }
+const project = (name: string, include: string[], exclude: string[], { testTimeout, fileParallelism }: Bounds) => ({
+  extends: true as const,
+  test: {
+    name,
+    include,
+    exclude: ['**/node_modules/**', '**/dist/**', ...exclude],
+    testTimeout,
+    hookTimeout: 60_000,
+    fileParallelism,
+  },
+})
+const ofKind = (kind: string, name: string, bounds: Bounds) =>
+  project(name, [`${folders}/**/*.${kind}.test.{ts,tsx}`], [], bounds)
+
+export default defineConfig({
+  root,
+  cacheDir: '.cache/vite',
+  resolve: {
+    // What examples import by package name, straight from the source: unit tests need no build.
+    alias: { 'livehouse/client': source('engine/client/node.ts'), 'livehouse/testing': source('engine/testing.ts') },
+  },
+  test: {
+    root,
+    maxWorkers: 2,
+    dangerouslyIgnoreUnhandledErrors: false,
+    projects: [
+      project(
+        'unit',
+        [`${folders}/**/*.test.{ts,tsx}`],
+        kinds.map((kind) => `**/*.${kind}.test.{ts,tsx}`),
+        { testTimeout: 20_000, fileParallelism: true },
+      ),
+      ofKind('int', 'integration', { testTimeout: 60_000, fileParallelism: false }),
+      ofKind('sim', 'simulation', { testTimeout: 180_000, fileParallelism: true }),
+      ofKind('fuzz', 'fuzz', { testTimeout: 120_000, fileParallelism: true }),
+      ofKind('browser', 'browser', { testTimeout: 120_000, fileParallelism: false }),
+    ],
+  },
+})

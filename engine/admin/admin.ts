@@ -1,0 +1,108 @@
+/**
+ * The admin port: HTTP for operators, loopback by default. The only part that sees Fastify.
+ *
+ * Every route under /admin/v1 wants a bearer token with scope `operator` (`livehouse token --user ops --scope operator`), is checked
+ * against its schema and shown on the OpenAPI page at /docs. /healthz and /metrics are open to whoever reaches the port.
+ * A write may carry `Idempotency-Key`, and on a room `If-Match` with the ETag of the last GET.
+ */
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { IdSource } from '../base/random.ts'
+import type { Config } from '../config.ts'
+import type { Edge } from '../edge/edge.ts'
+import { verifyToken } from '../edge/tokens.ts'
+import type { DeliveryAccounts } from '../room/account.ts'
+import type { Actor } from '../room/call.ts'
+import type { Homes } from '../room/homes.ts'
+import type { Store } from '../room/store.ts'
+import { registerRooms } from './rooms.ts'
+
+export interface AdminParts {
+  config: Config
+  clock: Clock
+  secret: Uint8Array
+  homes: Homes
+  edge: Edge
+  accounts: DeliveryAccounts
+  metrics: Metrics
+  store: Store
+  log: Log
+  newId: IdSource
+}
+
+export interface Admin {
+  url: string
+  close(): Promise<void>
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    actor: Actor
+  }
+}
+
+const bodyBytesMax = 65_536
+
+export async function startAdmin(parts: AdminParts): Promise<Admin> {
+  const { config, metrics, log } = parts
+  const app = Fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
+  })
+  app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) log.error({ err: error }, 'admin request failed')
+    const code = status >= 500 ? 'server.internal' : 'request.invalid'
+    return reply.status(status).send({ code, msg: status >= 500 ? 'Our fault; it is logged.' : error.message })
+  })
+  app.setNotFoundHandler((_request, reply) =>
+    reply.status(404).send({ code: 'request.unknown_command', msg: 'No such route; see /docs.' }),
+  )
+
+  await app.register(swagger, {
+    openapi: {
+      info: { title: 'Livehouse admin API', version: '1', description: 'Rooms, settings, moderation and the delivery account.' },
+      components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+
+  const open = { schema: { hide: true } }
+  app.get('/', open, (_request, reply) => reply.redirect('/docs'))
+  app.get('/healthz', open, () => ({ ok: true, connections: parts.edge.connections, rooms: parts.homes.loaded }))
+  app.get('/metrics', open, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+
+  await app.register(
+    async (scope) => {
+      scope.decorateRequest('actor', null as unknown as Actor)
+      scope.addHook('onRequest', (request, reply) => authorize(parts, request, reply))
+      registerRooms(scope, parts)
+    },
+    { prefix: '/admin/v1' },
+  )
+  const url = await app.listen({ host: config.adminHost, port: config.adminPort })
+  return { url, close: () => app.close() }
+}
+
+/** Everything an operator does is done in their name: the user of the token. */
+async function authorize({ secret, clock }: AdminParts, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const token = request.headers.authorization?.match(/^Bearer (\S{1,4096})$/)?.[1]
+  const identity = token === undefined ? undefined : await verifyToken(secret, token, clock.now())
+  if (!identity) {
+    await reply
+      .status(401)
+      .header('www-authenticate', 'Bearer')
+      .send({ code: 'auth.invalid', msg: 'Send a bearer token with scope operator.' })
+    return
+  }
+  if (!identity.scope.includes('operator')) {
+    await reply.status(403).send({ code: 'perm.denied', msg: 'The token lacks scope operator.' })
+    return
+  }
+  request.actor = { userId: identity.userId, name: identity.name, anonymous: false, scope: identity.scope }
+}

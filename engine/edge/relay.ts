@@ -1,0 +1,318 @@
+/**
+ * The rooms that sessions of this edge have joined, and the way of a frame to them.
+ *
+ * A frame goes out as one publish per encoding and tier. Users with a personal frame are taken out of the publish, get theirs, and are
+ * put back, all in one turn. For every frame the edge enters into the delivery account what became of it (`room/account.ts`).
+ * Frames are numbered per room: a repeated one is dropped, and after a gap every session here gets the state anew.
+ */
+
+import { subjects } from '../../schemas/subjects.ts'
+import type { Encoding } from '../../schemas/wire.ts'
+import { encodeResynced, encodings } from '../../schemas/wire.ts'
+import type { Bus, BusMessage } from '../base/bus.ts'
+import { type Account, addCounts, type DeliveryAccounts, minus } from '../room/account.ts'
+import { type Answer, type Joined, refusal } from '../room/call.ts'
+import { resyncCommand } from '../room/commands.ts'
+import type { LaneCounts } from '../room/event.ts'
+import type { EdgeShare, FrameHead, PartsByEncoding, PersonalHead } from '../room/frames.ts'
+import type { AnswerHead, CommandHead } from '../room/homes.ts'
+import type { Session } from './session.ts'
+import type { Fanout } from './socket.ts'
+
+export type Tier = 'full' | 'lean'
+
+/** One session in one room. */
+export interface Member {
+  readonly session: Session
+  readonly room: EdgeRoom
+  tier: Tier
+  /** Place in `room.members`. */
+  index: number
+}
+
+export interface EdgeRoom {
+  readonly id: string
+  readonly members: Member[]
+  readonly byUser: Map<string, Member[]>
+  readonly account: Account
+  epoch: number
+  frameNo: number
+  /** All that was offered to this edge in this epoch, as far as it knows. */
+  offered: LaneCounts
+  /** Joins and leaves under way: the room stays while the home may count somebody here. */
+  pending: number
+  stop: () => void
+  /** Where the scan for slow readers goes on. */
+  scanAt: number
+}
+
+export interface RelayParts {
+  edgeId: string
+  bus: Bus
+  fanout: Fanout
+  accounts: DeliveryAccounts
+  requestTimeoutMs: number
+  /** After a frame: look at some sockets of the room. */
+  onDelivered(room: EdgeRoom): void
+}
+
+const leaveTriesMax = 5
+const kickedClose = 'kicked' as const
+
+export class Relay {
+  readonly #parts: RelayParts
+  readonly #rooms = new Map<string, EdgeRoom>()
+  resyncs = 0
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts
+  }
+
+  get rooms(): number {
+    return this.#rooms.size
+  }
+
+  /** A command to the home of a room (or to any node with homes); `undefined` answers become `room.unavailable`. */
+  request(roomId: string | undefined, head: CommandHead, onAnswer: (answer: Answer) => void): void {
+    const subject = roomId === undefined ? subjects.roomsCommand : subjects.roomCommand(roomId)
+    this.#parts.bus.request(subject, { head }, { timeoutMs: this.#parts.requestTimeoutMs }, (message) =>
+      onAnswer(readAnswer(message)),
+    )
+  }
+
+  // ------------------------------------------------------------------ coming and going
+
+  join(session: Session, roomId: string, d: unknown, onAnswer: (answer: Answer) => void): void {
+    const room = this.#roomFor(roomId)
+    room.pending++
+    this.request(roomId, session.command('room.join', d), (answer) => {
+      room.pending--
+      if (answer.ok && answer.joined) this.#admit(session, room, answer.joined)
+      // The home may have counted us in although its answer was lost, or our socket is gone by now.
+      if (session.isClosed || (!answer.ok && answer.err.code === 'room.unavailable')) this.#leaveHome(session, room)
+      this.#letGo(room)
+      onAnswer(answer)
+    })
+  }
+
+  leave(member: Member, onAnswer?: (answer: Answer) => void): void {
+    this.#remove(member)
+    this.#leaveHome(member.session, member.room, onAnswer)
+  }
+
+  find(session: Session, roomId: string): Member | undefined {
+    return session.members.find((member) => member.room.id === roomId)
+  }
+
+  #admit(session: Session, room: EdgeRoom, joined: Joined): void {
+    if (session.isClosed || this.find(session, room.id)) return
+    if (room.members.length === 0 || joined.epoch > room.epoch) this.#begin(room, joined)
+    const member: Member = { session, room, tier: session.isSlow ? 'lean' : 'full', index: room.members.length }
+    room.members.push(member)
+    const ofUser = room.byUser.get(session.userId)
+    if (ofUser) ofUser.push(member)
+    else room.byUser.set(session.userId, [member])
+    session.members.push(member)
+    session.socket.subscribe(topicOf(member))
+  }
+
+  /** Count from what the home says it offered to this edge so far. */
+  #begin(room: EdgeRoom, joined: Joined): void {
+    room.epoch = joined.epoch
+    room.frameNo = joined.frameNo
+    room.offered = [...joined.offered]
+  }
+
+  #remove(member: Member): void {
+    const { room, session } = member
+    session.socket.unsubscribe(topicOf(member))
+    session.members.splice(session.members.indexOf(member), 1)
+    const last = room.members.pop() as Member
+    if (last !== member) {
+      room.members[member.index] = last
+      last.index = member.index
+    }
+    const ofUser = room.byUser.get(session.userId)?.filter((other) => other !== member) ?? []
+    if (ofUser.length > 0) room.byUser.set(session.userId, ofUser)
+    else room.byUser.delete(session.userId)
+  }
+
+  /** Told until the home has heard it: a forgotten session would be counted as online for ever. */
+  #leaveHome(session: Session, room: EdgeRoom, onAnswer?: (answer: Answer) => void, tries = 1): void {
+    room.pending++
+    this.request(room.id, session.command('room.leave', {}), (answer) => {
+      room.pending--
+      const unheard = !answer.ok && answer.err.code === 'room.unavailable'
+      if (unheard && tries < leaveTriesMax) return this.#leaveHome(session, room, onAnswer, tries + 1)
+      this.#letGo(room)
+      onAnswer?.(answer)
+    })
+  }
+
+  #roomFor(roomId: string): EdgeRoom {
+    let room = this.#rooms.get(roomId)
+    if (room) return room
+    const created: EdgeRoom = {
+      id: roomId,
+      members: [],
+      byUser: new Map(),
+      account: this.#parts.accounts.of(roomId),
+      epoch: 0,
+      frameNo: 0,
+      offered: [0, 0, 0],
+      pending: 0,
+      stop: () => {},
+      scanAt: 0,
+    }
+    room = created
+    // Before the first join: the home's answer and the frames after it come in the order in which they were sent.
+    room.stop = this.#parts.bus.subscribe(subjects.roomFrames(roomId), (delivery) =>
+      this.#receive(created, delivery.head as FrameHead, delivery.parts ?? []),
+    )
+    this.#rooms.set(roomId, room)
+    return room
+  }
+
+  #letGo(room: EdgeRoom): void {
+    if (room.members.length > 0 || room.pending > 0 || this.#rooms.get(room.id) !== room) return
+    room.stop()
+    this.#rooms.delete(room.id)
+  }
+
+  // ------------------------------------------------------------------ frames
+
+  #receive(room: EdgeRoom, head: FrameHead, parts: readonly Uint8Array[]): void {
+    const share = head.edges[this.#parts.edgeId]
+    if (!share || head.epoch < room.epoch || (head.epoch === room.epoch && head.frameNo <= room.frameNo)) return
+    const isGap = head.epoch > room.epoch || head.frameNo > room.frameNo + 1
+    if (isGap) this.#accountLost(room, head, share)
+    room.epoch = head.epoch
+    room.frameNo = head.frameNo
+    addCounts(room.offered, head.events, share.sessions)
+    if (share.own) addCounts(room.offered, share.own, 1)
+    this.#deliver(room, head, share, parts)
+    this.#parts.onDelivered(room)
+    if (isGap) for (const member of [...room.members]) this.resync(member)
+  }
+
+  #accountLost(room: EdgeRoom, head: FrameHead, share: EdgeShare): void {
+    if (head.epoch === room.epoch) addCounts(room.account.lost, minus(share.offeredBefore, room.offered), 1)
+    else addCounts(room.account.lost, share.offeredBefore, 1)
+    room.offered = [...share.offeredBefore]
+  }
+
+  #deliver(room: EdgeRoom, head: FrameHead, share: EdgeShare, parts: readonly Uint8Array[]): void {
+    const kicked = head.kicked.flatMap((userId) => room.byUser.get(userId) ?? [])
+    const personal = new Map<Member, PersonalHead>()
+    for (const own of head.personal) for (const member of room.byUser.get(own.userId) ?? []) personal.set(member, own)
+    // A kicked session is closed in this turn: what it should still see is sent to it directly.
+    const apart = new Set([...kicked, ...[...personal.keys()].filter((member) => member.tier === 'full')])
+    for (const member of apart) member.session.socket.unsubscribe(topicOf(member))
+    this.#publish(room, 'full', head.full.parts, parts)
+    this.#publish(room, 'lean', head.lean.parts, parts)
+    for (const member of apart) {
+      const { tier, session } = member
+      const own = tier === 'full' ? personal.get(member)?.parts : undefined
+      sendParts(session, own ?? head[tier].parts, parts)
+      session.socket.subscribe(topicOf(member))
+    }
+    this.#account(room, head, share, personal)
+    for (const member of kicked) this.#kick(member)
+  }
+
+  #publish(room: EdgeRoom, tier: Tier, ranges: PartsByEncoding, parts: readonly Uint8Array[]): void {
+    for (const encoding of encodings) {
+      const [from, to] = ranges[encoding] ?? [0, 0]
+      for (let i = from; i < to; i++) this.#parts.fanout.publish(topic(room.id, encoding, tier), parts[i] as Uint8Array, encoding)
+    }
+  }
+
+  #account(
+    { account, members, offered: _ }: EdgeRoom,
+    head: FrameHead,
+    share: EdgeShare,
+    personal: ReadonlyMap<Member, PersonalHead>,
+  ): void {
+    let lean = 0
+    for (const { tier } of members) if (tier === 'lean') lean++
+    const sampledOut = minus(head.events, head.full.counts)
+    const leanSkips = minus(head.full.counts, head.lean.counts)
+    addCounts(account.written, head.full.counts, members.length - lean)
+    addCounts(account.written, head.lean.counts, lean)
+    addCounts(account.skipped, leanSkips, lean)
+    addCounts(account.sampled, sampledOut, members.length)
+    addCounts(account.cut, head.events, share.sessions - members.length)
+    // Sessions with a personal frame: the difference to what was entered for all.
+    const ownHere: LaneCounts = [0, 0, 0]
+    for (const [member, own] of personal) {
+      const change = minus(own.counts, head.full.counts)
+      addCounts(member.tier === 'full' ? account.written : account.skipped, change, 1)
+      addCounts(account.sampled, minus(own.own, change), 1)
+      addCounts(ownHere, own.own, 1)
+    }
+    if (share.own) addCounts(account.cut, minus(share.own, ownHere), 1)
+  }
+
+  #kick(member: Member): void {
+    const { session } = member
+    this.#remove(member)
+    if (session.members.length === 0) session.end(kickedClose)
+  }
+
+  // ------------------------------------------------------------------ slow readers and gaps
+
+  /** `lean`: the high lane only. Back to `full` goes by way of `resync`. */
+  toLean(member: Member): void {
+    if (member.tier === 'lean') return
+    member.session.socket.unsubscribe(topicOf(member))
+    member.tier = 'lean'
+    member.session.socket.subscribe(topicOf(member))
+  }
+
+  /** Ask for the state anew; with it the session is on the full tier again, unless it is still slow. */
+  resync(member: Member): void {
+    const { session, room } = member
+    this.resyncs++
+    this.request(room.id, session.command(resyncCommand, {}), (answer) => {
+      if (session.isClosed || this.find(session, room.id) !== member) return
+      if (answer.ok && answer.joined) return this.#resynced(member, answer.joined)
+      if (!answer.ok && answer.err.code === 'room.not_joined') this.#rejoin(member)
+    })
+  }
+
+  #resynced(member: Member, joined: Joined): void {
+    const { session, room } = member
+    if (!session.isSlow && member.tier === 'lean') {
+      session.socket.unsubscribe(topicOf(member))
+      member.tier = 'full'
+      session.socket.subscribe(topicOf(member))
+    }
+    session.socket.send(encodeResynced(session.encoding, room.id, joined.parts[0] as Uint8Array))
+  }
+
+  /** The home has forgotten us (it is a new one, or it missed the join): come in again, or learn why not. */
+  #rejoin(member: Member): void {
+    const { session, room } = member
+    this.#remove(member)
+    this.join(session, room.id, {}, (answer) => {
+      const again = this.find(session, room.id)
+      if (answer.ok && answer.joined && again) return this.#resynced(again, answer.joined)
+      if (!answer.ok && answer.err.code === 'room.kicked' && session.members.length === 0) session.end(kickedClose)
+    })
+  }
+}
+
+const topic = (roomId: string, encoding: Encoding, tier: Tier): string => `${roomId}/${encoding}/${tier}`
+const topicOf = ({ room, session, tier }: Member): string => topic(room.id, session.encoding, tier)
+
+function sendParts(session: Session, ranges: PartsByEncoding, parts: readonly Uint8Array[]): void {
+  const [from, to] = ranges[session.encoding] ?? [0, 0]
+  for (let i = from; i < to; i++) session.socket.send(parts[i] as Uint8Array)
+}
+
+function readAnswer(message: BusMessage | undefined): Answer {
+  if (!message) return refusal('room.unavailable', { retryAfterMs: 1_000 })
+  const head = message.head as AnswerHead
+  if (!head.ok || !head.joined) return head as Answer
+  return { ok: true, d: undefined, joined: { ...head.joined, parts: [...(message.parts ?? [])] } }
+}

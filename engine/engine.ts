@@ -1,0 +1,195 @@
+/**
+ * Builds the parts in order and stops them in reverse.
+ *
+ *     store -> bus -> homes (rooms) -> edge (sessions) -> gateway (public port) -> admin (admin port)
+ *
+ *     const engine = await startEngine(loadConfig({ argv: [], env: process.env, cwd: process.cwd() }))
+ *     await engine.stop()
+ *
+ * Only clock and random can be swapped; everything else is real in tests too.
+ */
+import { startAdmin } from './admin/admin.ts'
+import { LocalBus } from './base/bus.ts'
+import { type Clock, SystemClock } from './base/clock.ts'
+import { createLog, type Log } from './base/log.ts'
+import { createMetrics, type Metrics } from './base/metrics.ts'
+import { idSource, type Random, systemRandom } from './base/random.ts'
+import type { Config } from './config.ts'
+import { Addresses } from './edge/addresses.ts'
+import { demoOwnerId, devLogin, devLoginAllowed } from './edge/dev-login.ts'
+import { Edge } from './edge/edge.ts'
+import { Gateway } from './edge/gateway.ts'
+import { loadPages } from './edge/pages.ts'
+import { loadSecret } from './edge/tokens.ts'
+import { exportMetrics } from './metrics.ts'
+import { Guards } from './plugin/guards.ts'
+import { DeliveryAccounts } from './room/account.ts'
+import type { Actor, Answer } from './room/call.ts'
+import { noCounts } from './room/event.ts'
+import { Homes } from './room/homes.ts'
+import { Scheduler } from './room/scheduler.ts'
+import { openStore, type Store } from './room/store.ts'
+
+export interface EngineParts {
+  clock?: Clock
+  random?: Random
+  env?: NodeJS.ProcessEnv
+}
+
+export interface Engine {
+  readonly publicUrl: string
+  readonly adminUrl: string
+  readonly webSocketUrl: string
+  readonly config: Config
+  readonly secret: Uint8Array
+  readonly homes: Homes
+  readonly edge: Edge
+  readonly guards: Guards
+  readonly accounts: DeliveryAccounts
+  readonly store: Store
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly hasPages: boolean
+  readonly hasDevLogin: boolean
+  /** Drain, commit what is decided, flush the disk, close the ports. */
+  stop(): Promise<void>
+}
+
+export const engineActor: Actor = { userId: 'engine', name: 'Engine', anonymous: false, scope: ['operator'] }
+const dayMs = 86_400_000
+const healthBodyBytesMax = 0
+const devTokenBytesMax = 1_024
+
+export async function startEngine(config: Config, parts: EngineParts = {}): Promise<Engine> {
+  const { clock = new SystemClock(), random = systemRandom, env = process.env } = parts
+  const stops: (() => void | Promise<void>)[] = []
+  const stop = async () => {
+    for (const one of stops.splice(0).reverse()) await one()
+  }
+  try {
+    return await build({ config, clock, random, env, stops, stop })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+interface Building {
+  config: Config
+  clock: Clock
+  random: Random
+  env: NodeJS.ProcessEnv
+  stops: (() => void | Promise<void>)[]
+  stop: () => Promise<void>
+}
+
+async function build({ config, clock, random, env, stops, stop }: Building): Promise<Engine> {
+  const log = createLog({ level: config.logLevel, name: 'livehouse' })
+  const newId = idSource(random)
+  const metrics = createMetrics()
+  const onError = (error: unknown, where: string) => log.error({ err: error, where }, 'failed')
+
+  const secret = await loadSecret(config)
+  const store = await openStore({ dir: config.dataDir, roomsMax: config.roomsMax, queueMax: config.storeQueueMax, log })
+  stops.push(() => store.close())
+  const bus = new LocalBus(clock, onError)
+  stops.push(() => bus.close())
+
+  const accounts = new DeliveryAccounts()
+  const guards = new Guards((guard, error) => onError(error, `guard ${guard.name} on ${guard.on}`))
+  const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
+  stops.push(() => scheduler.stop())
+  const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
+  const homes = new Homes({ clock, newId, bus, store, config, scheduler, accounts, guards, meters, onError })
+  await homes.start()
+  stops.push(() => homes.stop())
+  await openDemoRoom(homes, config)
+  stops.push(keepLogShort(clock, store, config, onError))
+
+  const addresses = new Addresses(clock, {
+    connectionsMax: config.connectionsPerAddressMax,
+    connectsPerSMax: config.connectsPerAddressPerSMax,
+  })
+  const gateway: Gateway = new Gateway({
+    ...config,
+    addresses,
+    admit: () => edge.admit(),
+    onSocket: (socket) => edge.onSocket(socket),
+    onError: (error) => onError(error, 'gateway'),
+  })
+  const edge = new Edge({
+    edgeId: 'local',
+    config,
+    clock,
+    random,
+    newId,
+    bus,
+    fanout: gateway,
+    accounts,
+    secret,
+    onError: (error) => onError(error, 'edge'),
+  })
+  stops.push(async () => {
+    gateway.stopListening()
+    await edge.drain()
+  })
+
+  const hasDevLogin = devLoginAllowed(config, env)
+  gateway.route('get', '/healthz', { bodyBytesMax: healthBodyBytesMax }, () => ({
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ok: true, connections: edge.connections, rooms: homes.loaded }),
+  }))
+  if (hasDevLogin)
+    gateway.route('post', '/dev/token', { bodyBytesMax: devTokenBytesMax }, devLogin({ config, clock, newId, secret }))
+  const pages = await loadPages(config.pagesDir)
+  gateway.route('get', '/*', { bodyBytesMax: 0 }, pages.serve)
+  await gateway.listen()
+
+  exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses })
+  const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId })
+  stops.push(() => admin.close())
+
+  const origin = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${gateway.port}`
+  log.info({ publicPort: gateway.port, adminUrl: admin.url, dataDir: config.dataDir, devLogin: hasDevLogin }, 'started')
+  return {
+    publicUrl: `http://${origin}`,
+    webSocketUrl: `ws://${origin}/live`,
+    adminUrl: admin.url,
+    config,
+    secret,
+    homes,
+    edge,
+    guards,
+    accounts,
+    store,
+    metrics,
+    log,
+    hasPages: pages.count > 0,
+    hasDevLogin,
+    stop,
+  }
+}
+
+/** After every start there is an open room to look at. */
+async function openDemoRoom(homes: Homes, { demoRoom }: Config): Promise<void> {
+  if (demoRoom === '') return
+  const ask = (roomId: string | undefined, t: string, d: unknown): Promise<Answer> =>
+    homes.call(roomId, { t, d, actor: engineActor })
+  const acceptable = (answer: Answer, ...codes: string[]) => {
+    if (!answer.ok && !codes.includes(answer.err.code)) throw new Error(`room ${demoRoom}: ${answer.err.code}: ${answer.err.msg}`)
+  }
+  const room = { roomId: demoRoom, ownerId: demoOwnerId, title: 'Livehouse demo', intro: 'A room to try things in.' }
+  acceptable(await ask(undefined, 'room.create', room), 'room.exists')
+  acceptable(await ask(demoRoom, 'room.open', {}), 'room.bad_state')
+}
+
+/** Once a day, and soon after the start: rows of the room log past their time go. */
+function keepLogShort(clock: Clock, store: Store, config: Config, onError: (error: unknown, where: string) => void): () => void {
+  let timer = clock.after(60_000, prune)
+  function prune() {
+    store.pruneLog(clock.now() - config.roomLogDays * dayMs).catch((error) => onError(error, 'prune of the room log'))
+    timer = clock.after(dayMs, prune)
+  }
+  return () => timer.cancel()
+}

@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { packageRoot, packageVersion } from './base/package.ts'
+import { describeOptions } from './config.ts'
+
+const program = join(dirname(fileURLToPath(import.meta.url)), 'main.ts')
+
+type Ended = { code: number; out: string; err: string }
+function livehouse(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const options = { cwd: packageRoot, env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } }
+  return new Promise((done) => {
+    execFile(process.execPath, ['--import', 'tsx', program, ...args], options, (error, out, err) => {
+      done({ code: error ? Number(error.code) : 0, out, err })
+    })
+  })
+}
+
+describe('livehouse', () => {
+  it('teaches', async () => {
+    const [bare, help, version] = await Promise.all([livehouse([]), livehouse(['--help']), livehouse(['--version'])])
+    expect(bare).toEqual(help)
+    expect(help).toMatchObject({ code: 0, err: '' })
+    for (const name of ['serve', 'token', 'crowd', 'doctor']) {
+      expect(help.out.match(new RegExp(`^  livehouse ${name}`, 'gm'))?.length, `examples of ${name}`).toBeGreaterThanOrEqual(2)
+    }
+    expect(version).toEqual({ code: 0, out: `${packageVersion()}\n`, err: '' })
+  })
+
+  it('lists every option of serve', async () => {
+    const [flag, word] = await Promise.all([livehouse(['serve', '--port', '1', '--help']), livehouse(['help', 'serve'])])
+    expect(flag).toEqual(word)
+    for (const { env, flag: name, default: value } of describeOptions()) {
+      expect(flag.out).toContain(`\n  ${name}`)
+      expect(flag.out).toContain(`\n      ${env}, default ${JSON.stringify(value)}, `)
+    }
+  })
+
+  it('names the nearest command', async () => {
+    const [wrong, ofObject] = await Promise.all([livehouse(['sevre']), livehouse(['constructor'])])
+    expect(wrong).toMatchObject({ code: 1, out: '', err: expect.stringContaining('The nearest is serve.') })
+    expect(ofObject).toMatchObject({ code: 1, out: '', err: expect.stringContaining('is not a command') })
+  })
+
+  it('does not start on a bad configuration, and says all that is wrong', async () => {
+    const { code, out, err } = await livehouse(['serve', '--prot', '1'], { LIVEHOUSE_TICK_MS_MAX: '0' })
+    expect([code, out]).toEqual([1, ''])
+    expect(err).toContain('--prot is not an option. The nearest is --port.')
+    expect(err).toContain('LIVEHOUSE_TICK_MS_MAX: 0 is not a whole number from 1 to 1000.')
+    expect(err).not.toContain('    at ')
+  })
+
+  it('refuses bad input for a token with the allowed form', async () => {
+    const [none, bad, anonymous] = await Promise.all([
+      livehouse(['token']),
+      livehouse(['token', '--user', 'a b', '--ttl', 'soon']),
+      livehouse(['token', '--user', 'anon_1', '--usr', 'x']),
+    ])
+    for (const { code, out } of [none, bad, anonymous]) expect([code, out]).toEqual([1, ''])
+    expect(none.err).toContain('livehouse token --user viewer1')
+    expect(bad.err).toMatch(/"a b" is not 1 to 64.*\n.*"soon" is not a time like 30s, 15m, 1h or 7d/)
+    expect(anonymous.err).toContain('The nearest is --user.')
+  })
+})

@@ -1,0 +1,244 @@
+#!/usr/bin/env node
+/**
+ * The `livehouse` command: serve, token, crowd, doctor. What a command needs is loaded when it runs, so that help is quick and a
+ * broken native part cannot keep `doctor` from naming it.
+ *
+ *   livehouse serve --port 9000
+ *   livehouse token --user viewer1 --ttl 1h
+ */
+import { parseDuration, readArguments } from './arguments.ts'
+import { packageVersion } from './base/package.ts'
+import { type Config, ConfigError, describeOptions, loadConfig, nearest } from './config.ts'
+import type { Engine } from './engine.ts'
+
+type Command = { summary: string; help: () => string; run: (argv: readonly string[]) => Promise<number> }
+
+const print = (text: string) => process.stdout.write(`${text}\n`)
+const complain = (text: string) => process.stderr.write(`${text}\n`)
+
+const commands: Record<string, Command> = {
+  serve: { summary: 'Run the engine: the live port, the pages and the admin port.', help: serveHelp, run: serve },
+  token: { summary: 'Print a signed token for a user.', help: tokenHelp, run: token },
+  crowd: { summary: 'Fill a room with simulated viewers that talk and like.', help: crowdHelp, run: crowd },
+  doctor: { summary: 'Check this machine, with a remedy for each problem.', help: doctorHelp, run: doctor },
+}
+
+// help
+
+function help(): string {
+  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(8)} ${command.summary}`)
+  return `livehouse ${packageVersion()}: a real-time live-room engine
+
+  livehouse COMMAND [options]
+
+${list.join('\n')}
+  help     Show this, or a command: livehouse help serve
+
+Examples
+  livehouse serve                               the engine on http://127.0.0.1:8080
+  livehouse serve --port 9000 --log-danmaku
+  livehouse token --user viewer1                a token to sign in with, valid for 1 h
+  livehouse token --user ops --scope admin --ttl 15m
+  livehouse crowd                               a crowd in the room demo, to see it live
+  livehouse crowd --help                        how many, how loud, where
+  livehouse doctor                              what is installed, which ports are free
+  livehouse doctor --json
+
+Options come from, the later winning: their defaults, livehouse.json in this folder (or --config FILE), the environment
+(LIVEHOUSE_PORT=9000), flags (--port 9000). An option that does not exist stops the start. All of them: livehouse serve --help`
+}
+
+function serveHelp(): string {
+  const rows = describeOptions().map(({ name, env, flag, type, default: value, allowed, description }) => {
+    const range = type === 'integer' ? allowed.replace('a whole number from ', '').replace(' to ', '..') : allowed
+    return `  ${flag || `(no flag for ${name})`}\n      ${description}\n      ${env}, default ${JSON.stringify(value)}, ${range}`
+  })
+  return `livehouse serve [options]
+
+Runs the engine until SIGTERM or Ctrl-C: clients are told to come back, what is under way ends, then it exits.
+
+Examples
+  livehouse serve --port 9000 --data-dir /var/lib/livehouse
+  LIVEHOUSE_SECRET=$(openssl rand -base64 48) livehouse serve --host 0.0.0.0
+
+Each option can stand in a JSON file by its name ({"tickMsMax": 50}; livehouse.json here, or --config FILE), in the environment
+and as a flag; the later wins. A switch is --log-danmaku or --no-log-danmaku.
+
+${rows.join('\n')}`
+}
+
+function tokenHelp(): string {
+  return `livehouse token --user ID [--name NAME] [--scope SCOPE] [--ttl 1h]
+
+Prints a signed token alone, for session.open or for the admin API. It is signed with LIVEHOUSE_SECRET, or with the secret that
+serve keeps in the data folder: use the same folder.
+
+  --user ID         letters, digits, _ and -, at most 64
+  --name NAME       what others see; the id if left out
+  --scope SCOPE     for operators
+  --ttl 1h          30s, 15m, 1h, 7d
+  --data-dir DIR    the data folder of serve (.livehouse)
+  --config FILE     the configuration of serve
+
+Examples
+  livehouse token --user viewer1 --name "Viewer One"
+  livehouse token --user ops --scope admin --ttl 15m`
+}
+
+function crowdHelp(): string {
+  return `livehouse crowd [options]
+
+Connects simulated viewers to a running engine through its public port, as any client does.
+
+Examples
+  livehouse crowd
+  livehouse crowd --help`
+}
+
+function doctorHelp(): string {
+  return `livehouse doctor [--json] [options of serve]
+
+Looks at Node, the native parts, the pages, the data folder, the ports and the limits. Ends with 1 if there is a problem.
+
+Examples
+  livehouse doctor
+  livehouse doctor --json --port 9000`
+}
+
+// serve
+
+async function serve(argv: readonly string[]): Promise<number> {
+  const config = loadConfig({ argv, env: process.env })
+  const { startEngine } = await import('./engine.ts')
+  let engine: Engine
+  try {
+    engine = await startEngine(config)
+  } catch (error) {
+    complain(startFailure(error, config))
+    return 1
+  }
+  print(welcome(engine, config))
+  await stopSignal()
+  print('\nStopping: clients are told to come back. Once more to stop at once.')
+  await engine.stop()
+  print('Stopped.')
+  return 0
+}
+
+function welcome(engine: Engine, config: Config): string {
+  const at = (path: string, base: string) => new URL(path, base).href
+  const live = at('/live', engine.publicUrl).replace(/^http/, 'ws')
+  return `
+Livehouse ${packageVersion()} is live.
+
+  Watch        ${at('/', engine.publicUrl)}
+  Stream       ${at('/streamer', engine.publicUrl)}
+  WebSocket    ${live}
+  Admin API    ${at('/docs', engine.adminUrl)}
+  Metrics      ${at('/metrics', engine.adminUrl)}
+${config.demoRoom ? `\nThe room "${config.demoRoom}" is open. A crowd for it, from another terminal: npx livehouse crowd` : ''}
+Ctrl-C stops it.`
+}
+
+function startFailure(error: unknown, config: Config): string {
+  const { code, message, remedy, stack } = error as NodeJS.ErrnoException & { remedy?: string }
+  if (code === 'EADDRINUSE') {
+    return `The engine did not start: ${message}\nAnother program uses that port. Choose others with --port and --admin-port (now ${config.port} and ${config.adminPort}), or stop it; this shows who: ss -ltnp`
+  }
+  if (code === 'EACCES')
+    return `The engine did not start: ${message}\nPorts below 1024 and folders of others need rights; livehouse doctor checks them.`
+  if (remedy) return `The engine did not start: ${message}\n${remedy}`
+  return `The engine did not start: ${code ? message : (stack ?? String(error))}\nlivehouse doctor shows what is missing.`
+}
+
+/** Ctrl-C under npm comes twice at once, from the terminal and from npm: that is one wish to stop. */
+const sameSignalMs = 500
+
+/** Resolves at the first SIGTERM or SIGINT; a later one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let firstMs: number | undefined
+    const onSignal = (signal: NodeJS.Signals) => {
+      firstMs ??= performance.now()
+      if (performance.now() - firstMs > sameSignalMs) process.exit(signal === 'SIGINT' ? 130 : 143)
+      resolve()
+    }
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  })
+}
+
+// token, crowd, doctor
+
+const tokenArguments = { user: 'ID', name: 'NAME', scope: 'SCOPE', ttl: '1h', 'data-dir': 'DIR', config: 'FILE' }
+
+async function token(argv: readonly string[]): Promise<number> {
+  const { user, name, scope, ttl = '1h', 'data-dir': dataDir, config: file } = readArguments(argv, tokenArguments)
+  const ttlMs = parseDuration(ttl)
+  const problems: string[] = []
+  if (user === undefined) problems.push('--user is missing: livehouse token --user viewer1')
+  else if (!/^[A-Za-z0-9_-]{1,64}$/.test(user))
+    problems.push(`--user: ${JSON.stringify(user)} is not 1 to 64 of letters, digits, _ and -.`)
+  else if (user.startsWith('anon_'))
+    problems.push(`--user: ${JSON.stringify(user)} begins with anon_, which is for viewers without a token.`)
+  if (ttlMs === null) problems.push(`--ttl: ${JSON.stringify(ttl)} is not a time like 30s, 15m, 1h or 7d.`)
+  if (problems.length > 0 || user === undefined || ttlMs === null) throw new ConfigError(problems)
+  const flags = [...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]), ...(file === undefined ? [] : [`--config=${file}`])]
+  const config = loadConfig({ argv: flags, env: process.env })
+  const [{ loadSecret, signToken }, { SystemClock }] = await Promise.all([import('./edge/tokens.ts'), import('./base/clock.ts')])
+  const claims = { sub: user, ...(name === undefined ? {} : { name }), ...(scope === undefined ? {} : { scope }), ttlMs }
+  print(await signToken(await loadSecret(config), claims, new SystemClock().now()))
+  return 0
+}
+
+async function crowd(argv: readonly string[]): Promise<number> {
+  const { runCrowd } = await import('./crowd.ts')
+  return runCrowd([...argv])
+}
+
+async function doctor(argv: readonly string[]): Promise<number> {
+  const { runDoctor } = await import('./doctor.ts')
+  const { healthy, text } = await runDoctor({ argv, env: process.env })
+  print(text)
+  return healthy ? 0 : 1
+}
+
+// the way in
+
+const commandNamed = (name: string) => (Object.hasOwn(commands, name) ? commands[name] : undefined)
+const wantsHelp = (argv: readonly string[]) => argv.includes('--help') || argv.includes('-h')
+
+function showHelp(name: string | undefined): number {
+  const command = name === undefined ? undefined : commandNamed(name)
+  if (name !== undefined && !command) return unknownCommand(name)
+  print(command ? command.help() : help())
+  return 0
+}
+
+function unknownCommand(name: string): number {
+  complain(
+    `${JSON.stringify(name)} is not a command. The nearest is ${nearest(name, Object.keys(commands))}. All: livehouse --help`,
+  )
+  return 1
+}
+
+async function main([name, ...argv]: readonly string[]): Promise<number> {
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') return showHelp(argv[0])
+  if (name === '--version' || name === '-v') {
+    print(packageVersion())
+    return 0
+  }
+  const command = commandNamed(name)
+  if (!command) return unknownCommand(name)
+  // The crowd explains its own options.
+  if (wantsHelp(argv) && name !== 'crowd') return showHelp(name)
+  return command.run(argv)
+}
+
+try {
+  const code = await main(process.argv.slice(2))
+  // Not at once: what is still on its way to a pipe would be cut off.
+  process.stdout.write('', () => process.exit(code))
+} catch (error) {
+  complain(error instanceof ConfigError ? error.message : String((error as Error).stack ?? error))
+  process.exitCode = 1
+}

@@ -1,0 +1,73 @@
+/** What the engine exports for Prometheus. Every name here is documented by its help text; labels come from tables of ours. */
+import { lanes } from '../schemas/messages.ts'
+import type { Metrics } from './base/metrics.ts'
+import type { Addresses } from './edge/addresses.ts'
+import type { Edge } from './edge/edge.ts'
+import { type DeliveryAccounts, dispositions } from './room/account.ts'
+import type { HomeMeters } from './room/home.ts'
+import type { Homes } from './room/homes.ts'
+import type { Store } from './room/store.ts'
+
+export interface Measured {
+  accounts: DeliveryAccounts
+  edge: Edge
+  homes: Homes
+  meters: HomeMeters
+  store: Store
+  addresses: Addresses
+}
+
+export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters, store, addresses }: Measured): void {
+  for (const kind of dispositions)
+    for (const [at, lane] of lanes.entries())
+      metrics.total(
+        'livehouse_delivery_events_total',
+        'Delivery account, event x entitled session: offered = written + sampled + collapsed + skipped + cut + lost.',
+        () => accounts.total()[kind][at as 0],
+        { disposition: kind, lane },
+      )
+  metrics.total(
+    'livehouse_delivery_unconfirmed_bytes_total',
+    'Bytes handed to sockets that were still unsent at their close.',
+    () => accounts.unconfirmedBytes,
+  )
+
+  metrics.gauge('livehouse_connections', 'Open sockets.', () => edge.connections)
+  metrics.gauge('livehouse_users', 'Users with an open session, anonymous devices included.', () => edge.users)
+  metrics.total('livehouse_frames_received_total', 'Frames from clients.', () => edge.counts.frames)
+  metrics.total('livehouse_frames_malformed_total', 'Frames that were no request.', () => edge.counts.malformed)
+  metrics.total('livehouse_commands_limited_total', 'Commands over the rate of their session.', () => edge.counts.limited)
+  metrics.total('livehouse_commands_refused_total', 'Commands answered with a refusal of any kind.', () => edge.counts.refused)
+  metrics.total(
+    'livehouse_connects_refused_total',
+    'Sockets turned away by the bounds of their address.',
+    () => addresses.refused,
+  )
+
+  metrics.gauge('livehouse_slow_readers', 'Connections on the lean tier.', () => edge.slow.size)
+  metrics.total('livehouse_slow_readers_detected_total', 'Readers that fell behind.', () => edge.slow.counts.detected)
+  metrics.total(
+    'livehouse_slow_readers_recovered_total',
+    'Readers that caught up and were resynced.',
+    () => edge.slow.counts.recovered,
+  )
+  metrics.total('livehouse_slow_readers_closed_total', 'Readers that were closed.', () => edge.slow.counts.closed)
+  metrics.total('livehouse_resyncs_total', 'Room states sent anew, after a lag or a lost frame.', () => edge.relay.resyncs)
+
+  metrics.gauge('livehouse_rooms_loaded', 'Rooms in memory.', () => homes.loaded)
+  metrics.gauge('livehouse_rooms_open', 'Rooms that are live.', () => homes.directory.size)
+  metrics.gauge('livehouse_rooms_relayed', 'Rooms with viewers on this edge.', () => edge.relay.rooms)
+  for (const [at, lane] of lanes.entries())
+    metrics.total('livehouse_events_committed_total', 'Room events that got a seq.', () => meters.committed[at as 0], { lane })
+  metrics.total('livehouse_ticks_total', 'Ticks that committed something.', () => meters.flushes)
+
+  metrics.gauge('livehouse_store_queued', 'Writes that wait for the disk.', () => store.stats().queued)
+  metrics.total('livehouse_store_commits_total', 'Group commits.', () => store.stats().commits)
+  metrics.total('livehouse_store_writes_total', 'Writes in them.', () => store.stats().writes)
+  metrics.total('livehouse_store_refused_total', 'Writes refused because the queue was full.', () => store.stats().refused)
+  metrics.total(
+    'livehouse_store_failures_total',
+    'Changes that were refused because the disk failed.',
+    () => meters.storeFailures,
+  )
+}

@@ -1,0 +1,55 @@
+/** A command on its way through a room's home: who asks for what, and where the one answer goes. */
+import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
+import { errors } from '../../schemas/errors.ts'
+import type { Encoding } from '../../schemas/wire.ts'
+import type { LaneCounts } from './event.ts'
+
+export interface Actor {
+  userId: string
+  name: string
+  anonymous: boolean
+  scope: readonly string[]
+}
+
+/** The connection that asks; absent for the admin API and for plugins. */
+export interface CallSession {
+  sid: string
+  edge: string
+  encoding: Encoding
+  /** For anonymous viewers: what stands for their network address. */
+  addressKey?: string | undefined
+}
+
+export type Answer = { ok: true; d: unknown; replayed?: true; joined?: Joined } | { ok: false; err: ErrorBody }
+
+/** What an edge needs to count a session in: the reply body is `parts[0]`, encoded; missed events are the frames behind it. */
+export interface Joined {
+  epoch: number
+  /** The last frame before this answer, and what was offered to the edge up to it: where the edge begins to count. */
+  frameNo: number
+  offered: LaneCounts
+  parts: Uint8Array[]
+}
+
+export interface Call {
+  readonly t: string
+  readonly d: unknown
+  readonly ik: string | undefined
+  readonly actor: Actor
+  readonly session: CallSession | undefined
+  /** Arrival at the home: slow mode, windows and order go by it. */
+  readonly at: number
+  answer(answer: Answer): void
+}
+
+export type RefusalDetail = Pick<ErrorBody, 'retryAfterMs' | 'd'> & { msg?: string }
+
+export function refusal(code: ErrorCode, detail: RefusalDetail = {}): { ok: false; err: ErrorBody } {
+  const err: ErrorBody = { code, msg: detail.msg ?? errors[code].doc }
+  if (detail.retryAfterMs !== undefined) err.retryAfterMs = detail.retryAfterMs
+  if (detail.d !== undefined) err.d = detail.d
+  return { ok: false, err }
+}
+
+export const refuse = (call: Call, code: ErrorCode, detail?: RefusalDetail): void => call.answer(refusal(code, detail))
+export const accept = (call: Call, d: unknown): void => call.answer({ ok: true, d })

@@ -1,0 +1,117 @@
+/**
+ * The shape of core.db: what a room keeps over a restart, and the room log.
+ *
+ * The Drizzle tables are the documented shape and type the reads; `migrations` makes that shape in a file, step by step. A test
+ * compares the two column by column. A change of shape is a new entry at the end of `migrations` and the same change in the tables:
+ * an entry that has shipped is never edited.
+ *
+ *     rooms        one row a room: info, settings, wall, totals, and the epoch of its last home
+ *     room_roles, room_mutes, room_bans
+ *     room_unsent  log rows on disk that have no seq yet (written with the change, waiting for the commit of the tick)
+ *     room_log     committed events; `pos` grows in the order of commit, so a reader that remembers `pos` never misses a row
+ *
+ * An event waits in its own table and not in room_log with an empty seq, because a reader would pass over it and never come back.
+ */
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import type { Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+
+export const rooms = sqliteTable('rooms', {
+  id: text('id').primaryKey(),
+  ownerId: text('owner_id').notNull(),
+  title: text('title').notNull(),
+  intro: text('intro').notNull(),
+  theme: text('theme').notNull(),
+  categoryId: text('category_id').notNull(),
+  cover: text('cover').notNull(),
+  state: text('state').$type<RoomInfoShape['state']>().notNull(),
+  liveId: text('live_id'),
+  openedAt: integer('opened_at'),
+  version: integer('version').notNull(),
+  settings: text('settings', { mode: 'json' }).$type<SettingsShape>().notNull(),
+  wall: text('wall', { mode: 'json' }).$type<WallItemShape>(),
+  likes: integer('likes').notNull().default(0),
+  shares: integer('shares').notNull().default(0),
+  danmakuTotal: integer('danmaku_total').notNull().default(0),
+  epoch: integer('epoch').notNull().default(0),
+})
+
+const roomId = () => text('room_id').notNull()
+
+export const roomRoles = sqliteTable(
+  'room_roles',
+  { roomId: roomId(), userId: text('user_id').notNull(), role: text('role').$type<Role>().notNull() },
+  (table) => [primaryKey({ columns: [table.roomId, table.userId, table.role] })],
+)
+
+const restriction = () => ({
+  roomId: roomId(),
+  userId: text('user_id').notNull(),
+  untilAt: integer('until_at').notNull(),
+  reason: text('reason').notNull(),
+  by: text('by').notNull(),
+  at: integer('at').notNull(),
+})
+export const roomMutes = sqliteTable('room_mutes', restriction(), (table) => [
+  primaryKey({ columns: [table.roomId, table.userId] }),
+])
+export const roomBans = sqliteTable('room_bans', restriction(), (table) => [
+  primaryKey({ columns: [table.roomId, table.userId] }),
+])
+
+const event = () => ({
+  roomId: roomId(),
+  eid: text('eid').notNull().unique(),
+  t: text('t').notNull(),
+  at: integer('at').notNull(),
+  actor: text('actor').notNull(),
+  d: text('d').notNull(), // JSON, opaque here
+})
+export const roomUnsent = sqliteTable('room_unsent', { n: integer('n').primaryKey(), ...event() }, (table) => [
+  index('room_unsent_room').on(table.roomId),
+])
+export const roomLog = sqliteTable(
+  'room_log',
+  {
+    pos: integer('pos').primaryKey({ autoIncrement: true }),
+    ...event(),
+    epoch: integer('epoch').notNull(),
+    seq: integer('seq').notNull(),
+  },
+  (table) => [index('room_log_room').on(table.roomId), index('room_log_at').on(table.at)],
+)
+
+export const tables = [rooms, roomRoles, roomMutes, roomBans, roomUnsent, roomLog] as const
+
+const restrictionTable = (name: string) => `
+  CREATE TABLE ${name} (
+    room_id TEXT NOT NULL REFERENCES rooms (id), user_id TEXT NOT NULL, until_at INTEGER NOT NULL,
+    reason TEXT NOT NULL, "by" TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (room_id, user_id)
+  ) STRICT, WITHOUT ROWID;`
+
+/** Entry n brings a file from `user_version` n to n + 1. */
+export const migrations: readonly string[] = [
+  `CREATE TABLE rooms (
+    id TEXT PRIMARY KEY NOT NULL, owner_id TEXT NOT NULL, title TEXT NOT NULL, intro TEXT NOT NULL, theme TEXT NOT NULL,
+    category_id TEXT NOT NULL, cover TEXT NOT NULL, state TEXT NOT NULL, live_id TEXT, opened_at INTEGER,
+    version INTEGER NOT NULL, settings TEXT NOT NULL, wall TEXT,
+    likes INTEGER NOT NULL DEFAULT 0, shares INTEGER NOT NULL DEFAULT 0, danmaku_total INTEGER NOT NULL DEFAULT 0,
+    epoch INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE room_roles (
+    room_id TEXT NOT NULL REFERENCES rooms (id), user_id TEXT NOT NULL, role TEXT NOT NULL,
+    PRIMARY KEY (room_id, user_id, role)
+  ) STRICT, WITHOUT ROWID;
+  ${restrictionTable('room_mutes')}
+  ${restrictionTable('room_bans')}
+  CREATE TABLE room_unsent (
+    n INTEGER PRIMARY KEY NOT NULL, room_id TEXT NOT NULL REFERENCES rooms (id), eid TEXT NOT NULL UNIQUE, t TEXT NOT NULL,
+    at INTEGER NOT NULL, actor TEXT NOT NULL, d TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX room_unsent_room ON room_unsent (room_id);
+  CREATE TABLE room_log (
+    pos INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, room_id TEXT NOT NULL, eid TEXT NOT NULL UNIQUE, t TEXT NOT NULL,
+    at INTEGER NOT NULL, actor TEXT NOT NULL, d TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX room_log_room ON room_log (room_id);
+  CREATE INDEX room_log_at ON room_log (at);`,
+]

@@ -1,0 +1,150 @@
+/**
+ * From the events of one tick to the bytes that every edge relays: the `full` frame, the `lean` frame (high lane only) and one
+ * personal frame for each user who has something of their own in this tick.
+ *
+ * Every event is encoded once per encoding; a frame is encoded events side by side, so variants cost a copy. The head of the bus message
+ * is all that an edge reads: which parts are what, and how many events of each lane they hold, for the delivery account.
+ */
+import { type Encoding, joinFrame } from '../../schemas/wire.ts'
+import { countLanes, type LaneCounts, type RoomEvent } from './event.ts'
+
+/** Parts `[from, to)` of the bus message. */
+export type PartRange = [from: number, to: number]
+export type PartsByEncoding = Partial<Record<Encoding, PartRange>>
+
+export interface PersonalHead {
+  userId: string
+  /** Events that this user is entitled to and nobody else. */
+  own: LaneCounts
+  counts: LaneCounts
+  parts: PartsByEncoding
+}
+
+export interface EdgeShare {
+  /** Sessions of the room on that edge at commit. */
+  sessions: number
+  /** What was offered to that edge before this frame, since the start of the epoch: shows an edge what it never got. */
+  offeredBefore: LaneCounts
+  /** What single sessions there are entitled to beyond `events`. */
+  own?: LaneCounts
+}
+
+export interface FrameHead {
+  room: string
+  epoch: number
+  frameNo: number
+  seqFrom: number
+  seqTo: number
+  /** Events of this tick that everybody is entitled to. */
+  events: LaneCounts
+  full: { counts: LaneCounts; parts: PartsByEncoding }
+  lean: { counts: LaneCounts; parts: PartsByEncoding }
+  personal: PersonalHead[]
+  edges: Record<string, EdgeShare>
+  /** Users to take out of the room after this frame. */
+  kicked: string[]
+}
+
+export interface TickEvents {
+  /** All that was committed, in seq order. */
+  committed: readonly RoomEvent[]
+  /** The danmaku that everybody gets. */
+  sampled: ReadonlySet<RoomEvent>
+  /** Users with sessions here: others need no personal frame. */
+  isPresent(userId: string): boolean
+  encodings: readonly Encoding[]
+  frameBytesMax: number
+}
+
+export interface BuiltFrames {
+  events: LaneCounts
+  full: FrameHead['full']
+  lean: FrameHead['lean']
+  personal: PersonalHead[]
+  parts: Uint8Array[]
+}
+
+export function buildFrames(tick: TickEvents): BuiltFrames {
+  const parts: Uint8Array[] = []
+  const add = (list: readonly RoomEvent[]) => addParts(parts, list, tick)
+  const shared = tick.committed.filter((event) => event.only === undefined)
+  const full = shared.filter((event) => event.lane !== 'normal' || tick.sampled.has(event))
+  const lean = full.filter((event) => event.lane === 'high')
+  const fullParts = add(full)
+  const personal = [...ownEvents(tick)].map(([userId, own]): PersonalHead => {
+    const list = personalList(full, own)
+    const entitled = countLanes(own.filter((event) => event.only !== undefined))
+    return { userId, own: entitled, counts: countLanes(list), parts: add(list) }
+  })
+  return {
+    events: countLanes(shared),
+    full: { counts: countLanes(full), parts: fullParts },
+    // A tick without anything but the high lane is one frame for both tiers.
+    lean: { counts: countLanes(lean), parts: lean.length === full.length ? fullParts : add(lean) },
+    personal,
+    parts,
+  }
+}
+
+/** Per user: what they must see and the full frame does not hold. */
+function ownEvents(tick: TickEvents): Map<string, RoomEvent[]> {
+  const own = new Map<string, RoomEvent[]>()
+  const give = (userId: string | undefined, event: RoomEvent) => {
+    if (userId === undefined || !tick.isPresent(userId)) return
+    const list = own.get(userId)
+    if (list) list.push(event)
+    else own.set(userId, [event])
+  }
+  for (const event of tick.committed) {
+    if (event.only !== undefined) give(event.only, event)
+    else if (event.lane === 'normal' && !tick.sampled.has(event)) {
+      give(event.from, event)
+      if (event.to !== event.from) give(event.to, event)
+    }
+  }
+  return own
+}
+
+/**
+ * Own events take the place of as many sampled ones, so that the cap holds for this client too; everything in seq order. A shadowed
+ * sender's frame is built by the same rule as any sender's: nothing tells them apart.
+ */
+function personalList(full: readonly RoomEvent[], own: readonly RoomEvent[]): RoomEvent[] {
+  let spare = own.filter((event) => event.lane === 'normal').length
+  const kept: RoomEvent[] = []
+  for (let i = full.length - 1; i >= 0; i--) {
+    const event = full[i] as RoomEvent
+    if (event.lane === 'normal' && spare > 0 && !event.preferred) spare--
+    else kept.push(event)
+  }
+  return [...kept, ...own].sort((a, b) => a.seq - b.seq)
+}
+
+function addParts(parts: Uint8Array[], list: readonly RoomEvent[], tick: TickEvents): PartsByEncoding {
+  const ranges: PartsByEncoding = {}
+  for (const encoding of tick.encodings) {
+    const from = parts.length
+    parts.push(...frameParts(list, encoding, tick.frameBytesMax))
+    ranges[encoding] = [from, parts.length]
+  }
+  return ranges
+}
+
+/** One frame, or several when it would be larger than `frameBytesMax`: split between events, never inside one. */
+export function frameParts(list: readonly RoomEvent[], encoding: Encoding, frameBytesMax: number): Uint8Array[] {
+  const frames: Uint8Array[] = []
+  let gathered: Uint8Array[] = []
+  let size = 0
+  for (const event of list) {
+    const bytes = event.encoded(encoding)
+    if (size + bytes.length > frameBytesMax && gathered.length > 0) {
+      frames.push(joinFrame(encoding, gathered))
+      gathered = []
+      size = 0
+    }
+    gathered.push(bytes)
+    size += bytes.length + 1
+  }
+  if (gathered.length > 0) frames.push(joinFrame(encoding, gathered))
+  return frames
+}

@@ -1,0 +1,559 @@
+/**
+ * The home of one room: the only place where its state changes and where its events get their order.
+ *
+ * Commands arrive as `Call`s. What they decide is put into the room's queue in the order of arrival (`decide`, or `slot` while a guard
+ * is still thinking), and once a tick `#flush` commits what is decided: seq, rings, log, then one frame for all (`frames.ts`).
+ * A change that must survive (`change`) is on disk before it is committed and answered. What a command does stands in `engine/live/`
+ * and `room-commands.ts`; this file knows only when and in what order.
+ */
+import type {
+  EventData,
+  EventName,
+  MeShape,
+  RestrictionShape,
+  Role,
+  RoomInfoShape,
+  SettingsShape,
+  WallItemShape,
+} from '../../schemas/messages.ts'
+import { subjects } from '../../schemas/subjects.ts'
+import { encodings } from '../../schemas/wire.ts'
+import type { Bus } from '../base/bus.ts'
+import type { Clock } from '../base/clock.ts'
+import type { IdSource } from '../base/random.ts'
+import type { Config } from '../config.ts'
+import type { Guards } from '../plugin/guards.ts'
+import { type Account, addCounts, type DeliveryAccounts } from './account.ts'
+import { type Actor, accept, type Call, type CallSession, type Joined, refuse } from './call.ts'
+import { countLanes, type EventOptions, type LaneCounts, noCounts, RoomEvent } from './event.ts'
+import { buildFrames, type EdgeShare, type FrameHead, frameParts } from './frames.ts'
+import { Idempotency } from './idempotency.ts'
+import { ClientCap, sample } from './lanes.ts'
+import { Presence } from './presence.ts'
+import { type Rank, ranksOfScope } from './rights.ts'
+import { Ring } from './ring.ts'
+import { type Scheduler, type Sleeper, TickBudget } from './scheduler.ts'
+import { resumedBody, SnapshotCache } from './snapshot.ts'
+import type { Change, LogRow, RoomRecord, Store } from './store.ts'
+
+export interface HomeMeters {
+  committed: LaneCounts
+  flushes: number
+  storeFailures: number
+}
+
+export interface HomeParts {
+  clock: Clock
+  newId: IdSource
+  bus: Bus
+  store: Store
+  config: Config
+  scheduler: Scheduler
+  accounts: DeliveryAccounts
+  guards: Guards
+  meters: HomeMeters
+  onError(error: unknown, room: string): void
+  onIdle(home: Home): void
+  /** Title, state or number of viewers changed: for the list of rooms. */
+  onInfo(home: Home): void
+}
+
+/** A place in the room's order. `events` is what it came to, once `decided`; a refused one is decided and empty. */
+export interface Slot {
+  decided: boolean
+  events: Committing[]
+}
+interface Committing {
+  event: RoomEvent
+  onCommit: ((event: RoomEvent) => void) | undefined
+  logged: boolean
+}
+
+/** Something of a feature that wants to be woken: likes to announce, a wall item that runs out. */
+export interface Chore {
+  dueAt(): number | undefined
+  run(now: number): void
+}
+
+const changesWaitingMax = 1_000
+const never = Number.POSITIVE_INFINITY
+
+export class Home implements Sleeper {
+  readonly id: string
+  readonly epoch: number
+  readonly parts: HomeParts
+  info: RoomInfoShape
+  settings: SettingsShape
+  readonly roles = new Map<string, Set<Role>>()
+  readonly mutes = new Map<string, RestrictionShape>()
+  readonly bans = new Map<string, RestrictionShape>()
+  wall: WallItemShape | undefined
+  readonly totals: { likes: number; shares: number; danmakuTotal: number }
+  readonly presence: Presence
+  readonly danmaku: Ring
+  readonly high: Ring
+  /** Ranks by token of those who are here: nobody below may act on a patrol. */
+  readonly scopedRanks = new Map<string, Rank[]>()
+
+  #seq = 0
+  #frameNo = 0
+  #queue: Slot[] = []
+  #flushAt = never
+  #idleAt = never
+  #changes: (() => Promise<void>)[] = []
+  #changing = false
+  #kicked: string[] = []
+  readonly #offered = new Map<string, LaneCounts>()
+  readonly #budget: TickBudget
+  readonly #cap: ClientCap
+  readonly #snapshots = new SnapshotCache()
+  readonly #idempotency: Idempotency
+  readonly #account: Account
+  readonly #chores: Chore[] = []
+
+  constructor(record: RoomRecord, parts: HomeParts) {
+    const { config } = parts
+    this.parts = parts
+    this.id = record.info.id
+    this.epoch = record.epoch
+    this.info = record.info
+    this.settings = record.settings
+    this.wall = record.wall
+    this.totals = { likes: record.likes, shares: record.shares, danmakuTotal: record.danmakuTotal }
+    for (const { userId, role } of record.roles) this.#addRole(userId, role)
+    for (const mute of record.mutes) this.mutes.set(mute.userId, mute)
+    for (const ban of record.bans) this.bans.set(ban.userId, ban)
+    this.presence = new Presence({ graceMs: config.presenceGraceMs, anonymousPerAddressMax: config.anonymousPerAddressMax })
+    this.danmaku = new Ring(config.ringDanmakuMax, 0)
+    this.high = new Ring(config.ringHighEventsMax, 0)
+    this.#budget = new TickBudget({
+      tickMsMin: config.tickMsMin,
+      tickMsMax: config.tickMsMax,
+      shareBps: config.flushShareBps,
+      writeCostNs: config.writeCostNs,
+    })
+    this.#cap = new ClientCap(config.danmakuPerClientMax)
+    this.#idempotency = new Idempotency(config.idemEntriesMax)
+    this.#account = parts.accounts.of(this.id)
+    this.#resend(record.unsent)
+    this.#considerIdle()
+  }
+
+  // ------------------------------------------------------------------ commands
+
+  /** Run a command unless its key was used before. */
+  run(call: Call, handler: (call: Call) => void): void {
+    if (call.ik === undefined) return handler(call)
+    const begun = this.#idempotency.begin(call)
+    if ('ok' in begun) call.answer(begun)
+    else handler(begun)
+  }
+
+  now(): number {
+    return this.parts.clock.now()
+  }
+
+  newId(): string {
+    return this.parts.newId(this.now())
+  }
+
+  ranksOf(userId: string): Rank[] {
+    const ranks: Rank[] = [...(this.roles.get(userId) ?? []), ...(this.scopedRanks.get(userId) ?? [])]
+    if (userId === this.info.ownerId) ranks.push('owner')
+    return ranks
+  }
+
+  ranksOfActor(actor: Actor): Rank[] {
+    return [...new Set([...this.ranksOf(actor.userId), ...ranksOfScope(actor.scope)])]
+  }
+
+  // ------------------------------------------------------------------ deciding
+
+  /** A place in the order of arrival for something that is not decided yet. Fill it with `settle`. */
+  slot(): Slot {
+    const slot: Slot = { decided: false, events: [] }
+    this.#queue.push(slot)
+    return slot
+  }
+
+  settle(slot: Slot, event?: RoomEvent, onCommit?: (event: RoomEvent) => void): void {
+    if (event) slot.events.push({ event, onCommit, logged: false })
+    slot.decided = true
+    this.#wantFlush()
+  }
+
+  /** Decided at once: the next tick commits it. */
+  decide(event: RoomEvent, onCommit?: (event: RoomEvent) => void): void {
+    this.#queue.push({ decided: true, events: [{ event, onCommit, logged: false }] })
+    this.#wantFlush()
+  }
+
+  event<T extends EventName>(t: T, d: EventData<T>, options: Partial<EventOptions> = {}): RoomEvent {
+    return RoomEvent.of(this.id, t, d, { eid: this.newId(), at: this.now(), ...options })
+  }
+
+  /**
+   * A change of what must survive. One at a time per room: `plan` sees the state that the one before left behind, and returns what to
+   * write, or nothing when it refused. Then: disk, `apply`, commit of the events, answer. A failed write is refused and changes nothing.
+   */
+  change(call: Call | undefined, plan: () => PlannedChange | undefined): void {
+    if (this.#changes.length >= changesWaitingMax) {
+      if (call) refuse(call, 'rate.limited', { retryAfterMs: 1_000 })
+      return
+    }
+    this.#changes.push(() => this.#runChange(call, plan))
+    if (!this.#changing) void this.#runChanges()
+  }
+
+  async #runChanges(): Promise<void> {
+    this.#changing = true
+    for (let next = this.#changes.shift(); next; next = this.#changes.shift()) {
+      try {
+        await next()
+      } catch (error) {
+        this.parts.onError(error, this.id)
+      }
+    }
+    this.#changing = false
+    this.#considerIdle()
+  }
+
+  async #runChange(call: Call | undefined, plan: () => PlannedChange | undefined): Promise<void> {
+    const planned = plan()
+    if (!planned) return
+    const { events } = planned
+    const [first] = events
+    try {
+      await this.parts.store.write(this.id, planned.changes, first && logRow(first))
+    } catch (error) {
+      this.parts.meters.storeFailures++
+      this.parts.onError(error, this.id)
+      if (call) refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
+      return
+    }
+    planned.apply?.()
+    this.#snapshots.drop()
+    if (planned.touchesInfo) this.parts.onInfo(this)
+    const answer = () => call && accept(call, planned.reply ?? {})
+    if (!first) return void answer()
+    const committing = events.map((event, at) => ({
+      event,
+      onCommit: at === events.length - 1 ? answer : undefined,
+      logged: event === first,
+    }))
+    this.#queue.push({ decided: true, events: committing })
+    this.#wantFlush()
+  }
+
+  /** Events that were on disk when the last home died, and whose seq nobody ever learned: commit them now. */
+  #resend(rows: readonly LogRow[]): void {
+    for (const row of rows) {
+      const event = new RoomEvent(
+        { t: row.t, lane: 'high', room: this.id, d: row.d },
+        { eid: row.eid, at: row.at, actor: row.actor },
+      )
+      this.#queue.push({ decided: true, events: [{ event, onCommit: undefined, logged: true }] })
+    }
+    if (rows.length > 0) this.#wantFlush()
+  }
+
+  // ------------------------------------------------------------------ people
+
+  join(call: Call, session: CallSession, resume: { epoch: number; seq: number } | undefined): { isNew: boolean } {
+    const { actor } = call
+    const isNew = this.presence.add(
+      { sid: session.sid, userId: actor.userId, edge: session.edge, encoding: session.encoding },
+      actor.anonymous ? session.addressKey : undefined,
+    )
+    const ranks = ranksOfScope(actor.scope)
+    if (ranks.length > 0) this.scopedRanks.set(actor.userId, ranks)
+    this.#idleAt = never
+    call.answer({ ok: true, d: undefined, joined: this.#joined(session, this.#joinParts(session, actor, resume)) })
+    this.#considerIdle()
+    this.parts.onInfo(this)
+    this.#arm()
+    return { isNew }
+  }
+
+  leave(sid: string): void {
+    const member = this.presence.remove(sid, this.now())
+    if (!member) return
+    if (!this.presence.isHere(member.userId)) this.scopedRanks.delete(member.userId)
+    this.#considerIdle()
+    this.parts.onInfo(this)
+    this.#arm()
+  }
+
+  /** Take a user's sessions out of the room, after the frame of this tick. */
+  removeUser(userId: string): void {
+    this.#kicked.push(userId)
+    this.#wantFlush()
+  }
+
+  #joinParts(session: CallSession, actor: Actor, resume: { epoch: number; seq: number } | undefined): Uint8Array[] {
+    const { encoding } = session
+    if (resume && resume.epoch === this.epoch && resume.seq <= this.#seq && this.high.covers(resume.seq)) {
+      const missed = this.#missed(resume.seq, actor.userId)
+      return [
+        resumedBody(encoding, { epoch: this.epoch, seq: this.#seq }),
+        ...frameParts(missed, encoding, this.parts.config.frameBytesMax),
+      ]
+    }
+    return [this.#snapshotBody(session, actor, resume !== undefined)]
+  }
+
+  /** The state of the room anew, for one session that is here. */
+  resync(session: CallSession, actor: Actor): Joined {
+    return this.#joined(session, [this.#snapshotBody(session, actor, true)])
+  }
+
+  #joined(session: CallSession, parts: Uint8Array[]): Joined {
+    return { epoch: this.epoch, frameNo: this.#frameNo, offered: [...this.#offeredTo(session.edge)], parts }
+  }
+
+  #missed(seq: number, userId: string): RoomEvent[] {
+    const danmaku = this.danmaku.after(seq, userId, this.parts.config.snapshotDanmakuMax)
+    return [...this.high.after(seq, userId), ...danmaku].sort((a, b) => a.seq - b.seq)
+  }
+
+  #snapshotBody(session: CallSession, actor: Actor, resync: boolean): Uint8Array {
+    const personal = { ...(resync ? { resync: true as const } : {}), me: this.#me(actor), online: this.presence.online }
+    const recent = this.danmaku.after(0, actor.userId, this.parts.config.snapshotDanmakuMax)
+    const state = (danmaku: readonly RoomEvent[]) => ({
+      epoch: this.epoch,
+      seq: this.#seq,
+      room: this.info,
+      settings: this.settings,
+      likes: this.totals.likes,
+      shares: this.totals.shares,
+      danmaku,
+      wall: this.wall,
+    })
+    if (recent.some((event) => event.only !== undefined))
+      return this.#snapshots.bodyFor(session.encoding, state(recent), personal)
+    return this.#snapshots.body(session.encoding, () => state(recent), personal)
+  }
+
+  #me(actor: Actor): MeShape {
+    const mute = this.muteOf(actor.userId)
+    return {
+      userId: actor.userId,
+      name: actor.name,
+      roles: this.ranksOfActor(actor),
+      anonymous: actor.anonymous,
+      ...(mute ? { mutedUntilAt: mute.untilAt } : {}),
+    }
+  }
+
+  muteOf(userId: string): RestrictionShape | undefined {
+    return stillOn(this.mutes.get(userId), this.now())
+  }
+
+  banOf(userId: string): RestrictionShape | undefined {
+    return stillOn(this.bans.get(userId), this.now())
+  }
+
+  #addRole(userId: string, role: Role): void {
+    const known = this.roles.get(userId)
+    if (known) known.add(role)
+    else this.roles.set(userId, new Set([role]))
+  }
+
+  setRole(userId: string, role: Role, granted: boolean): void {
+    if (granted) return this.#addRole(userId, role)
+    const known = this.roles.get(userId)
+    known?.delete(role)
+    if (known?.size === 0) this.roles.delete(userId)
+  }
+
+  // ------------------------------------------------------------------ the tick
+
+  addChore(chore: Chore): void {
+    this.#chores.push(chore)
+  }
+
+  /** A chore's instant may have come nearer. */
+  rearm(): void {
+    this.#arm()
+  }
+
+  wake(now: number): void {
+    this.presence.expire(now)
+    for (const chore of this.#chores) if ((chore.dueAt() ?? never) <= now) chore.run(now)
+    if (this.#flushAt <= now) this.#flush(now)
+    if (this.#idleAt <= now) this.#leaveMemory()
+  }
+
+  nextDueAt(): number | undefined {
+    let due = Math.min(this.#flushAt, this.#idleAt, this.presence.nextGoneAt() ?? never)
+    for (const chore of this.#chores) due = Math.min(due, chore.dueAt() ?? never)
+    return due === never ? undefined : due
+  }
+
+  /** On the way down: commit what is decided, without waiting for the tick. */
+  flushNow(): void {
+    if (this.#queue.length > 0 || this.#kicked.length > 0) this.#flush(this.now())
+  }
+
+  #arm(): void {
+    const due = this.nextDueAt()
+    if (due !== undefined) this.parts.scheduler.at(this, due)
+  }
+
+  #wantFlush(): void {
+    if (this.#flushAt !== never) return
+    if (this.#queue[0] && !this.#queue[0].decided && this.#kicked.length === 0) return
+    this.#flushAt = this.#budget.nextAt(this.now(), this.presence.members.size)
+    this.parts.scheduler.at(this, this.#flushAt)
+  }
+
+  #flush(now: number): void {
+    this.#flushAt = never
+    const batch = this.#takeDecided()
+    if (batch.length === 0 && this.#kicked.length === 0) return
+    const seqFrom = this.#seq + 1
+    for (const { event } of batch) event.seq = ++this.#seq
+    const committed = batch.map(({ event }) => event)
+    this.#remember(committed, now)
+    this.#writeLog(batch)
+    this.#snapshots.drop()
+    // Answers first: a sender learns the seq before, or together with, the frame that shows the message.
+    for (const { event, onCommit } of batch) onCommit?.(event)
+    this.#publish(committed, seqFrom, now)
+    if (this.#queue.length > 0) this.#wantFlush()
+    this.#considerIdle()
+  }
+
+  /** From the front of the order, up to the first that is still undecided. */
+  #takeDecided(): Committing[] {
+    let count = 0
+    while (count < this.#queue.length && (this.#queue[count] as Slot).decided) count++
+    return this.#queue.splice(0, count).flatMap((slot) => slot.events)
+  }
+
+  #remember(committed: readonly RoomEvent[], now: number): void {
+    this.high.forgetBefore(now - this.parts.config.ringHighMs)
+    for (const event of committed) {
+      if (event.lane === 'high') this.high.push(event)
+      else if (event.lane === 'normal') this.danmaku.push(event)
+    }
+    addCounts(this.parts.meters.committed, countLanes(committed), 1)
+    this.parts.meters.flushes++
+  }
+
+  #writeLog(batch: readonly Committing[]): void {
+    const place = (event: RoomEvent) => ({ eid: event.eid, epoch: this.epoch, seq: event.seq })
+    const known = batch.filter(({ logged }) => logged).map(({ event }) => place(event))
+    if (known.length > 0) this.parts.store.setSeq(this.id, known)
+    const wanted = (event: RoomEvent) => event.lane === 'high' || (event.lane === 'normal' && this.parts.config.logDanmaku)
+    const fresh = batch
+      .filter(({ event, logged }) => !logged && wanted(event))
+      .map(({ event }) => ({ ...logRow(event), ...place(event) }))
+    if (fresh.length > 0) this.parts.store.appendLog(this.id, fresh)
+  }
+
+  #publish(committed: readonly RoomEvent[], seqFrom: number, now: number): void {
+    const { presence, parts } = this
+    const kicked = this.#kicked
+    this.#kicked = []
+    if (presence.members.size === 0) return
+    const normal = committed.filter((event) => event.lane === 'normal' && event.only === undefined)
+    const sampled = sample(normal, this.#cap.allowed(now))
+    this.#cap.spend(now, sampled.length)
+    const built = buildFrames({
+      committed,
+      sampled: new Set(sampled),
+      isPresent: (userId) => presence.isHere(userId),
+      encodings: encodings.filter((encoding) => presence.perEncoding[encoding] > 0),
+      frameBytesMax: parts.config.frameBytesMax,
+    })
+    const head: FrameHead = {
+      room: this.id,
+      epoch: this.epoch,
+      frameNo: ++this.#frameNo,
+      seqFrom,
+      seqTo: this.#seq,
+      events: built.events,
+      full: built.full,
+      lean: built.lean,
+      personal: built.personal,
+      edges: this.#shares(built.events, built.personal),
+      kicked,
+    }
+    parts.bus.publish(subjects.roomFrames(this.id), { head, parts: built.parts })
+    this.#budget.sent(now, presence.members.size)
+    // The edges take them out when they have this frame: no `room.leave` comes for them.
+    for (const userId of kicked) for (const { sid } of [...presence.sessionsOf(userId)]) this.leave(sid)
+  }
+
+  /** What each edge is offered by this frame goes into the account here, at commit. */
+  #shares(events: LaneCounts, personal: FrameHead['personal']): Record<string, EdgeShare> {
+    const shares: Record<string, EdgeShare> = {}
+    for (const [edge, sessions] of this.presence.perEdge) {
+      const offered = this.#offeredTo(edge)
+      shares[edge] = { sessions, offeredBefore: [...offered] }
+      addCounts(offered, events, sessions)
+      addCounts(this.#account.offered, events, sessions)
+    }
+    for (const { userId, own } of personal) this.#offerOwn(userId, own, shares)
+    return shares
+  }
+
+  #offerOwn(userId: string, own: LaneCounts, shares: Record<string, EdgeShare>): void {
+    if (own[0] + own[1] + own[2] === 0) return
+    for (const { edge } of this.presence.sessionsOf(userId)) {
+      addCounts(this.#account.offered, own, 1)
+      addCounts(this.#offeredTo(edge), own, 1)
+      const share = shares[edge] as EdgeShare
+      addCounts((share.own ??= noCounts()), own, 1)
+    }
+  }
+
+  #offeredTo(edge: string): LaneCounts {
+    let offered = this.#offered.get(edge)
+    if (!offered) this.#offered.set(edge, (offered = noCounts()))
+    return offered
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  get isIdle(): boolean {
+    return (
+      this.info.state === 'closed' &&
+      this.presence.members.size === 0 &&
+      this.presence.nextGoneAt() === undefined &&
+      this.#queue.length === 0 &&
+      !this.#changing
+    )
+  }
+
+  #considerIdle(): void {
+    if (!this.isIdle) this.#idleAt = never
+    else if (this.#idleAt === never) {
+      this.#idleAt = this.now() + this.parts.config.roomIdleMs
+      this.#arm()
+    }
+  }
+
+  #leaveMemory(): void {
+    this.#idleAt = never
+    if (this.isIdle && this.#chores.every((chore) => chore.dueAt() === undefined)) this.parts.onIdle(this)
+    else this.#considerIdle()
+  }
+}
+
+export interface PlannedChange {
+  changes: readonly Change[]
+  /** The first is written to the log in the same transaction. */
+  events: RoomEvent[]
+  apply?: () => void
+  reply?: unknown
+  touchesInfo?: boolean
+}
+
+const logRow = (event: RoomEvent): LogRow => ({ eid: event.eid, t: event.t, at: event.at, actor: event.actor, d: event.d })
+
+function stillOn(restriction: RestrictionShape | undefined, now: number): RestrictionShape | undefined {
+  if (!restriction) return undefined
+  return restriction.untilAt <= 0 || restriction.untilAt > now ? restriction : undefined
+}

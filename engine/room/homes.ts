@@ -1,0 +1,202 @@
+/**
+ * The homes on this node: opened when the first command for a room arrives, let go when a closed room has been empty for a while.
+ *
+ * Commands come over the bus, `lh.room.<id>.cmd` for one room and `lh.rooms.cmd` for what concerns none (`room.create`, `room.list`).
+ * While a home is being opened from disk its commands wait, at most `waitingMax`.
+ */
+import type { CommandInput, RoomInfoShape } from '../../schemas/messages.ts'
+import { subjects } from '../../schemas/subjects.ts'
+import type { Delivery } from '../base/bus.ts'
+import { type Actor, type Answer, accept, type Call, type CallSession, type Joined, refuse } from './call.ts'
+import { commandsOf, type RunCommand } from './commands.ts'
+import { Directory } from './directory.ts'
+import { Home, type HomeParts } from './home.ts'
+import { defaultSettings } from './settings.ts'
+
+/** What a command looks like on the bus. */
+export interface CommandHead {
+  t: string
+  d: unknown
+  ik?: string | undefined
+  actor: Actor
+  session?: CallSession | undefined
+}
+/** And its answer: what is bytes in `Joined` travels as parts. */
+export type AnswerHead =
+  | { ok: true; d: unknown; replayed?: true; joined?: Omit<Joined, 'parts'> }
+  | Extract<Answer, { ok: false }>
+
+interface Running {
+  home: Home
+  run: RunCommand
+}
+
+const waitingMax = 10_000
+const liveIdScopes = ['streamer', 'operator']
+
+export class Homes {
+  readonly #parts: HomeParts
+  readonly #running = new Map<string, Running>()
+  readonly #opening = new Map<string, Call[]>()
+  readonly directory = new Directory()
+  #stops: (() => void)[] = []
+
+  constructor(parts: Omit<HomeParts, 'onIdle' | 'onInfo'>) {
+    this.#parts = {
+      ...parts,
+      onIdle: (home) => this.#letGo(home),
+      onInfo: (home) => this.directory.set(home.info, home.presence.online.unique),
+    }
+  }
+
+  async start(): Promise<void> {
+    for (const { info } of await this.#parts.store.listOpen()) this.directory.set(info, 0)
+    this.#stops = [
+      this.#parts.bus.subscribe(subjects.anyRoomCommand, (delivery) =>
+        this.#receive(delivery, (call) => this.#dispatch(roomOf(delivery), call)),
+      ),
+      this.#parts.bus.subscribe(subjects.roomsCommand, (delivery) => this.#receive(delivery, (call) => this.#runRoomless(call))),
+    ]
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop()
+    for (const { home } of this.#running.values()) home.flushNow()
+  }
+
+  find(roomId: string): Home | undefined {
+    return this.#running.get(roomId)?.home
+  }
+
+  get loaded(): number {
+    return this.#running.size
+  }
+
+  /** For those in the same process that have no socket: the admin API, the start of the engine. */
+  call(roomId: string | undefined, head: CommandHead): Promise<Answer> {
+    return new Promise((resolve) => {
+      const call = this.#newCall(head, resolve)
+      if (roomId === undefined) this.#runRoomless(call)
+      else this.#dispatch(roomId, call)
+    })
+  }
+
+  #receive(delivery: Delivery, run: (call: Call) => void): void {
+    run(this.#newCall(delivery.head as CommandHead, (answer) => respond(delivery, answer)))
+  }
+
+  #newCall(head: CommandHead, onAnswer: (answer: Answer) => void): Call {
+    let answered = false
+    return {
+      t: head.t,
+      d: head.d,
+      ik: head.ik,
+      actor: head.actor,
+      session: head.session,
+      at: this.#parts.clock.now(),
+      answer(answer) {
+        if (answered) return
+        answered = true
+        onAnswer(answer)
+      },
+    }
+  }
+
+  #dispatch(roomId: string, call: Call): void {
+    const running = this.#running.get(roomId)
+    if (running) return this.#run(running, call)
+    const waiting = this.#opening.get(roomId)
+    if (!waiting) void this.#open(roomId, call)
+    else if (waiting.length < waitingMax) waiting.push(call)
+    else refuse(call, 'server.busy', { retryAfterMs: 1_000 })
+  }
+
+  #run(running: Running, call: Call): void {
+    try {
+      running.run(call)
+    } catch (error) {
+      this.#parts.onError(error, running.home.id)
+      refuse(call, 'server.internal')
+    }
+  }
+
+  async #open(roomId: string, first: Call): Promise<void> {
+    const waiting = [first]
+    this.#opening.set(roomId, waiting)
+    const opened = await this.#load(roomId)
+    this.#opening.delete(roomId)
+    for (const call of waiting) {
+      if (typeof opened === 'string') refuse(call, opened, opened === 'server.store_unavailable' ? { retryAfterMs: 1_000 } : {})
+      else this.#run(opened, call)
+    }
+  }
+
+  async #load(roomId: string): Promise<Running | 'room.not_found' | 'server.store_unavailable'> {
+    try {
+      const record = await this.#parts.store.openHome(roomId)
+      if (!record) return 'room.not_found'
+      const home = new Home(record, this.#parts)
+      const running = { home, run: commandsOf(home) }
+      this.#running.set(roomId, running)
+      return running
+    } catch (error) {
+      this.#parts.onError(error, roomId)
+      return 'server.store_unavailable'
+    }
+  }
+
+  #letGo(home: Home): void {
+    this.#running.delete(home.id)
+    this.#parts.scheduler.forget(home)
+    this.#parts.accounts.drop(home.id)
+  }
+
+  // ------------------------------------------------------------------ commands without a room
+
+  #runRoomless(call: Call): void {
+    if (call.t === 'room.list') return accept(call, this.directory.list(call.d as CommandInput<'room.list'>, call.at))
+    if (call.t === 'room.create') return void this.#create(call)
+    refuse(call, 'request.unknown_command')
+  }
+
+  async #create(call: Call): Promise<void> {
+    const { parts, info } = { parts: this.#parts, info: this.#newRoom(call) }
+    if (typeof info === 'string') return refuse(call, info)
+    const log = { eid: parts.newId(call.at), t: 'room.created', at: call.at, actor: call.actor.userId, d: { room: info } }
+    try {
+      const created = await parts.store.createRoom(info, defaultSettings, log)
+      if (created === 'created') accept(call, { room: info })
+      else refuse(call, created === 'exists' ? 'room.exists' : 'room.too_many')
+    } catch (error) {
+      parts.onError(error, info.id)
+      refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
+    }
+  }
+
+  #newRoom(call: Call): RoomInfoShape | 'perm.denied' {
+    const { actor } = call
+    const d = call.d as CommandInput<'room.create'>
+    const isOperator = actor.scope.includes('operator')
+    if (!actor.scope.some((scope) => liveIdScopes.includes(scope))) return 'perm.denied'
+    if (d.ownerId !== undefined && d.ownerId !== actor.userId && !isOperator) return 'perm.denied'
+    return {
+      id: d.roomId ?? this.#parts.newId(call.at),
+      ownerId: d.ownerId ?? actor.userId,
+      title: d.title,
+      intro: d.intro ?? '',
+      theme: d.theme ?? '',
+      categoryId: d.categoryId ?? '',
+      cover: d.cover ?? '',
+      state: 'closed',
+      version: 1,
+    }
+  }
+}
+
+const roomOf = (delivery: Delivery): string => delivery.subject.split('.')[2] as string
+
+function respond(delivery: Delivery, answer: Answer): void {
+  if (!answer.ok || !answer.joined) return delivery.reply?.({ head: answer })
+  const { parts, ...joined } = answer.joined
+  delivery.reply?.({ head: { ok: true, d: undefined, joined } satisfies AnswerHead, parts })
+}

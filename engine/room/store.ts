@@ -1,0 +1,367 @@
+/**
+ * What must survive: rooms, settings, roles, mutes, bans, wall, totals and the room log, in core.db.
+ *
+ * Flow: a call becomes an op in a queue. One batch is at the worker at a time and the next one gathers meanwhile (at most 512 ops), so
+ * a lone write costs one fsync and a thousand at once cost a few. A promise resolves when its change is on disk. One `write` is one
+ * transaction: all its changes and its log row, or none.
+ *
+ * Every change comes with a log row, which is on disk before the room commits it and thus before it has a seq; `setSeq` completes it.
+ * Rows that a crash left without a seq come back as `unsent` from `openHome`.
+ *
+ *     const store = await openStore({ dir: '.livehouse', roomsMax: 1000, queueMax: 100_000 })
+ *     const room = await store.openHome('demo')
+ *     await store.write('demo', [{ kind: 'mute.put', mute }], { eid, t: 'room.user_muted', at, actor, d })
+ *     store.setSeq('demo', [{ eid, epoch: room.epoch, seq }])
+ *
+ * Errors: a `StoreError` means that nothing happened, with one exception: when the store worker dies, what it was doing is unknown,
+ * and a write rejected by that may turn out to be on disk. A full disk rejects the batch that met it; the next one is tried again.
+ */
+import { join } from 'node:path'
+import type { RestrictionShape, Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+import {
+  type BatchResult,
+  type Change,
+  CoreDb,
+  type CoreDbOptions,
+  type EventRow,
+  type Op,
+  type OpAnswers,
+  type SeqRow,
+} from './core-db.ts'
+import { StoreThread } from './store-thread.ts'
+
+export type { Change, SeqRow } from './core-db.ts'
+
+/** Everything that a home needs to start. */
+export interface RoomRecord {
+  info: RoomInfoShape
+  settings: SettingsShape
+  epoch: number
+  roles: { userId: string; role: Role }[]
+  /** Oldest first, as are `bans`. */
+  mutes: RestrictionShape[]
+  bans: RestrictionShape[]
+  wall: WallItemShape | undefined
+  likes: number
+  shares: number
+  /** Of the current live. */
+  danmakuTotal: number
+  /** Log rows that never got a seq (a crash between disk and commit), oldest first. */
+  unsent: LogRow[]
+}
+export interface LogRow {
+  eid: string
+  t: string
+  at: number
+  actor: string
+  /** Kept as JSON. */
+  d: unknown
+}
+/** `pos` is the cursor of a reader: it grows in the order of commit over all rooms. */
+export interface LogEntry {
+  pos: number
+  roomId: string
+  epoch: number
+  seq: number
+  row: LogRow
+}
+export interface StoreStats {
+  /** Ops and rows that wait or are at the worker. */
+  queued: number
+  /** Batches that reached the disk. */
+  commits: number
+  /** Writes in them, `createRoom` included. */
+  writes: number
+  /** Calls refused because the queue was full. */
+  refused: number
+  /** Ops that failed: their own fault, a failed batch, or a worker that died. */
+  failed: number
+  /** Times that the store worker died and was started again. */
+  restarts: number
+}
+
+export interface Store {
+  /** `full`: `roomsMax` rooms exist. */
+  createRoom(info: RoomInfoShape, settings: SettingsShape, log: LogRow): Promise<'created' | 'exists' | 'full'>
+  /** The record of a room with its epoch one higher than ever before, stored before this answers. */
+  openHome(roomId: string): Promise<RoomRecord | undefined>
+  /** Resolves when on disk. Rejects with a `StoreError`. */
+  write(roomId: string, changes: readonly Change[], log?: LogRow): Promise<void>
+  /** The seq given at commit to rows already written. Not awaited; kept for the next batch when a batch fails. */
+  setSeq(roomId: string, rows: readonly SeqRow[]): void
+  /** Events that were committed without a write. Not awaited; dropped and counted when the queue is full. */
+  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void
+  listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]>
+  /** Committed rows after `afterPos`, at most `limit` and never more than 1,000. */
+  readLog(options: { roomId?: string; afterPos: number; limit: number }): Promise<LogEntry[]>
+  /** Deletes rows older than `beforeAt`, unsent ones too, in pages that let writes pass. Answers how many. */
+  pruneLog(beforeAt: number): Promise<number>
+  stats(): StoreStats
+  /** Flushes, then frees the folder. */
+  close(): Promise<void>
+}
+
+export type StoreErrorCode = 'store.closed' | 'store.full' | 'store.failed'
+export class StoreError extends Error {
+  readonly code: StoreErrorCode
+
+  constructor(code: StoreErrorCode, message: string) {
+    super(message)
+    this.name = 'StoreError'
+    this.code = code
+  }
+}
+
+export interface StoreLog {
+  error(fields: object, message: string): void
+}
+export interface StoreOptions {
+  roomsMax: number
+  /** Ops and rows that wait for the disk; past it calls are refused with `store.full`. Unset: 100,000. */
+  queueMax?: number
+  /** Largest core.db in pages of 4 KB. Unset: as large as the disk. */
+  pagesMax?: number
+  log?: StoreLog
+}
+
+/** What runs batches: the worker thread, or the same database in this thread. */
+export interface Executor {
+  /** False while there is no worker: whatever waits is rejected rather than held. */
+  readonly up: boolean
+  readonly restarts: number
+  run(ops: readonly Op[]): Promise<BatchResult>
+  close(): Promise<void>
+}
+
+/** core.db in the folder `dir` (made when missing), behind a worker thread. Rejects when another engine runs on the folder. */
+export async function openStore(options: StoreOptions & { dir: string }): Promise<Store> {
+  const { dir, roomsMax, pagesMax, log } = options
+  const thread = new StoreThread({ file: join(dir, 'core.db'), roomsMax, pagesMax }, log)
+  try {
+    await thread.start()
+  } catch (error) {
+    throw failed(error)
+  }
+  return new QueuedStore(thread, options)
+}
+
+/** The same store without a thread, for unit tests and the simulation: it answers within microtasks. */
+export function openStoreInline(options: StoreOptions & { file: string }): Store {
+  const { file, roomsMax, pagesMax } = options
+  const db = openInline({ file, roomsMax, pagesMax })
+  const run = async (ops: readonly Op[]) => db.batch(ops)
+  return new QueuedStore({ up: true, restarts: 0, run, close: async () => db.close() }, options)
+}
+
+function openInline(options: CoreDbOptions): CoreDb {
+  try {
+    return new CoreDb(options)
+  } catch (error) {
+    throw failed(error)
+  }
+}
+
+const batchMax = 512
+const pageRows = 1_000
+
+interface Waiting {
+  op: Op
+  size: number
+  resolve(value: unknown): void
+  reject(error: StoreError): void
+  /** Not awaited by anybody: tried again after a failed batch. */
+  again: boolean
+}
+
+/** The queue in front of an executor: `openStore` and `openStoreInline` make it. */
+export class QueuedStore implements Store {
+  readonly #executor: Executor
+  readonly #queueMax: number
+  readonly #log: StoreLog | undefined
+  #queue: Waiting[] = []
+  #queued = 0
+  #pumping = false
+  #closed: Promise<void> | undefined
+  #onIdle: (() => void) | undefined
+  #commits = 0
+  #writes = 0
+  #refused = 0
+  #failed = 0
+
+  constructor(executor: Executor, options: { queueMax?: number; log?: StoreLog }) {
+    this.#executor = executor
+    this.#queueMax = options.queueMax ?? 100_000
+    this.#log = options.log
+  }
+
+  async createRoom(info: RoomInfoShape, settings: SettingsShape, log: LogRow): Promise<'created' | 'exists' | 'full'> {
+    return this.#ask<'create'>({ op: 'create', info, settings, log: toEvent(log) })
+  }
+
+  async openHome(roomId: string): Promise<RoomRecord | undefined> {
+    const room = await this.#ask<'open'>({ op: 'open', roomId })
+    return room && { ...room, unsent: room.unsent.map(fromEvent) }
+  }
+
+  async write(roomId: string, changes: readonly Change[], log?: LogRow): Promise<void> {
+    await this.#ask<'write'>(log ? { op: 'write', roomId, changes, log: toEvent(log) } : { op: 'write', roomId, changes })
+  }
+
+  setSeq(roomId: string, rows: readonly SeqRow[]): void {
+    // Not bounded by queueMax: every row belongs to a write that has just left the queue, so these cannot outgrow the writes.
+    if (rows.length > 0) this.#tell({ op: 'seq', roomId, rows }, rows.length)
+  }
+
+  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void {
+    if (rows.length === 0) return
+    if (this.#queued + rows.length > this.#queueMax) this.#refused++
+    else this.#tell({ op: 'append', roomId, rows: rows.map((row) => ({ ...row, d: toJson(row.d) })) }, rows.length)
+  }
+
+  async listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]> {
+    const open: { info: RoomInfoShape; likes: number }[] = []
+    for (;;) {
+      const page = await this.#ask<'list'>({ op: 'list', afterId: open.at(-1)?.info.id ?? '', limit: pageRows })
+      open.push(...page)
+      if (page.length < pageRows) return open
+    }
+  }
+
+  async readLog(options: { roomId?: string; afterPos: number; limit: number }): Promise<LogEntry[]> {
+    const limit = Math.max(0, Math.min(options.limit, pageRows))
+    const entries = await this.#ask<'read'>({ op: 'read', ...options, limit })
+    return entries.map((entry) => ({ ...entry, row: fromEvent(entry.row) }))
+  }
+
+  async pruneLog(beforeAt: number): Promise<number> {
+    let pruned = 0
+    for (;;) {
+      const page = await this.#ask<'prune'>({ op: 'prune', beforeAt, limit: pageRows })
+      if (page === 0) return pruned
+      pruned += page
+    }
+  }
+
+  stats(): StoreStats {
+    return {
+      queued: this.#queued,
+      commits: this.#commits,
+      writes: this.#writes,
+      refused: this.#refused,
+      failed: this.#failed,
+      restarts: this.#executor.restarts,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#flush()
+    return this.#closed
+  }
+
+  async #flush(): Promise<void> {
+    this.#pump()
+    if (this.#pumping) await new Promise<void>((resolve) => (this.#onIdle = resolve))
+    if (this.#queue.length > 0)
+      this.#log?.error({ ops: this.#queue.length }, 'store closed with log rows that could not be written')
+    await this.#executor.close()
+  }
+
+  #ask<T extends keyof OpAnswers>(op: Op & { op: T }): Promise<OpAnswers[T]> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new StoreError('store.closed', 'the store is closed'))
+      if (this.#queued >= this.#queueMax) {
+        this.#refused++
+        this.#pump() // rows kept from a failed batch may be what fills it
+        return reject(new StoreError('store.full', `${this.#queueMax} writes wait for the disk`))
+      }
+      // The worker answers op i with the answer of op i: that pairs T with its value.
+      this.#add({ op, size: 1, resolve: resolve as (value: unknown) => void, reject, again: false })
+    })
+  }
+
+  #tell(op: Op, size: number): void {
+    if (this.#closed) this.#refused++
+    else this.#add({ op, size, resolve: () => {}, reject: () => {}, again: true })
+  }
+
+  #add(waiting: Waiting): void {
+    this.#queue.push(waiting)
+    this.#queued += waiting.size
+    this.#pump()
+  }
+
+  /** Starts in a microtask, so that the writes of one turn share a commit. */
+  #pump(): void {
+    if (this.#pumping || this.#queue.length === 0) return
+    this.#pumping = true
+    queueMicrotask(() => void this.#run())
+  }
+
+  async #run(): Promise<void> {
+    let healthy = true
+    while (this.#queue.length > 0 && healthy) healthy = await this.#runBatch(this.#take())
+    this.#pumping = false
+    this.#onIdle?.()
+  }
+
+  #take(): Waiting[] {
+    let size = 0
+    let count = 0
+    for (const waiting of this.#queue) {
+      size += waiting.size
+      if (count > 0 && size > batchMax) break
+      count++
+    }
+    return this.#queue.splice(0, count)
+  }
+
+  /** False when what is left in the queue had better wait for the next call. */
+  async #runBatch(batch: Waiting[]): Promise<boolean> {
+    try {
+      this.#settle(batch, await this.#executor.run(batch.map((waiting) => waiting.op)))
+      return true
+    } catch (error) {
+      return this.#fail(batch, failed(error))
+    }
+  }
+
+  #settle(batch: Waiting[], { values, errors }: BatchResult): void {
+    const faults = new Map(errors.map(({ index, message }) => [index, message]))
+    this.#commits++
+    for (const [index, waiting] of batch.entries()) {
+      this.#queued -= waiting.size
+      const fault = faults.get(index)
+      if (fault === undefined) {
+        if (waiting.op.op === 'write' || values[index] === 'created') this.#writes++
+        waiting.resolve(values[index])
+      } else this.#refuse(waiting, new StoreError('store.failed', fault))
+    }
+  }
+
+  #refuse(waiting: Waiting, error: StoreError): void {
+    this.#failed++
+    if (waiting.again) this.#log?.error({ op: waiting.op.op, reason: error.message }, 'log rows not written')
+    waiting.reject(error)
+  }
+
+  #fail(batch: Waiting[], error: StoreError): boolean {
+    this.#log?.error({ ops: batch.length, reason: error.message }, 'batch not written')
+    // A batch of kept rows alone would fail again and again in front of the calls behind it, so these are told as well.
+    const alone = this.#executor.up && batch.some((waiting) => !waiting.again)
+    const lost = alone ? batch : batch.concat(this.#queue.splice(0))
+    const kept = lost.filter((waiting) => waiting.again)
+    for (const waiting of lost) {
+      if (waiting.again) continue
+      this.#queued -= waiting.size
+      this.#refuse(waiting, error)
+    }
+    this.#queue.unshift(...kept)
+    return this.#queue.some((waiting) => !waiting.again)
+  }
+}
+
+const failed = (error: unknown) => new StoreError('store.failed', error instanceof Error ? error.message : String(error))
+
+const toJson = (d: unknown) => JSON.stringify(d) ?? 'null'
+const toEvent = ({ eid, t, at, actor, d }: LogRow): EventRow => ({ eid, t, at, actor, d: toJson(d) })
+const fromEvent = ({ eid, t, at, actor, d }: EventRow): LogRow => ({ eid, t, at, actor, d: JSON.parse(d) })

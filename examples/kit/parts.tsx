@@ -1,0 +1,169 @@
+/** Small pieces that every page uses: sign-in, connection line, countdown, icons. Text only ever goes in as text nodes. */
+import type { ClientState, LiveClient } from 'livehouse/client'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { type As, devLogin, type Login, NoDevLoginError, storeLogin } from './login.ts'
+import { waitWords } from './words.ts'
+
+/** Re-renders every `everyMs` while `active`, and gives the time. */
+export function useNow(active: boolean, everyMs = 250): number {
+  const [now, setNow] = useState(Date.now())
+  useEffect(() => {
+    if (!active) return
+    setNow(Date.now())
+    const timer = setInterval(() => setNow(Date.now()), everyMs)
+    return () => clearInterval(timer)
+  }, [active, everyMs])
+  return now
+}
+
+/** What is left until `at`, in words; calls `over` once it has passed. */
+export function Countdown({ at, over }: { at: number; over?: () => void }) {
+  const now = useNow(true)
+  const left = at - now
+  useEffect(() => {
+    if (left <= 0) over?.()
+  }, [left <= 0])
+  return <span class="countdown">{left > 0 ? waitWords(left) : 'a moment'}</span>
+}
+
+/** Nothing while all is well; otherwise what is the matter and what happens next. */
+export function ConnectionLine({ connection, client }: { connection: ClientState; client: LiveClient | undefined }) {
+  const [lostAt, setLostAt] = useState(0)
+  useEffect(() => setLostAt(Date.now()), [connection])
+  if (connection.name === 'open' || connection.name === 'closed') return null
+  return (
+    <div class="connection" role="status" data-testid="connection" data-state={connection.name}>
+      <span class="spinner" aria-hidden="true" />
+      {connection.name === 'connecting' ? (
+        <span>Connecting</span>
+      ) : (
+        <>
+          <span>
+            Connection lost. Trying again in <Countdown at={(lostAt || Date.now()) + connection.retryInMs} />
+          </span>
+          <button type="button" class="link" onClick={() => client?.reconnectNow()}>
+            Try now
+          </button>
+        </>
+      )}
+    </div>
+  )
+}
+
+interface SignInProps {
+  as: As
+  room: string
+  label: string
+  action: string
+  onLogin: (login: Login) => void
+}
+
+/** A name is enough in development; where the engine gives no tokens, one can be pasted. */
+export function SignIn({ as, room, label, action, onLogin }: SignInProps) {
+  const [name, setName] = useState('')
+  const [byToken, setByToken] = useState(false)
+  const [problem, setProblem] = useState('')
+  const [busy, setBusy] = useState(false)
+  const finish = (login: Login) => {
+    storeLogin(as, login)
+    onLogin(login)
+  }
+  const submit = async (event: Event) => {
+    event.preventDefault()
+    const value = name.trim()
+    if (!value || busy) return
+    if (byToken) return finish({ token: value, name: '' })
+    setBusy(true)
+    try {
+      finish(await devLogin(as, value, room))
+    } catch (error) {
+      if (error instanceof NoDevLoginError) {
+        setByToken(true)
+        setName('')
+        setProblem('This engine is not in development mode: paste a token instead.')
+      } else setProblem(error instanceof Error ? error.message : String(error))
+    } finally {
+      setBusy(false)
+    }
+  }
+  const field = {
+    value: name,
+    onInput: (event: { currentTarget: HTMLInputElement }) => setName(event.currentTarget.value),
+    'data-testid': 'sign-in-name',
+  }
+  return (
+    <form class="sign-in" onSubmit={submit} data-testid="sign-in">
+      <label>
+        <span>{byToken ? 'Token' : label}</span>
+        {byToken ? (
+          <input type="password" maxLength={4096} placeholder="eyJ…" autocomplete="off" {...field} />
+        ) : (
+          <input type="text" maxLength={24} placeholder="Your name" autocomplete="nickname" {...field} />
+        )}
+      </label>
+      <button type="submit" class="primary" disabled={!name.trim() || busy} data-testid="sign-in-go">
+        {action}
+      </button>
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
+    </form>
+  )
+}
+
+export function Brand({ home }: { home: string }) {
+  return (
+    <a class="brand" href={home} aria-label="Livehouse, all rooms">
+      <span class="mark" aria-hidden="true" />
+      <span class="word">Livehouse</span>
+    </a>
+  )
+}
+
+const roleNames: Record<string, string> = {
+  owner: 'host',
+  admin: 'mod',
+  controller: 'control',
+  assistant: 'assistant',
+  patrol: 'patrol',
+}
+export function RoleBadge({ role, bot }: { role?: string | undefined; bot?: boolean | undefined }) {
+  if (bot) return <span class="badge bot">bot</span>
+  const name = role ? roleNames[role] : undefined
+  return name ? <span class={`badge ${role}`}>{name}</span> : null
+}
+
+/** 24x24 line icons. */
+const paths = {
+  heart: 'M12 20s-7.5-4.6-7.5-10A4.3 4.3 0 0 1 12 7.2 4.3 4.3 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10z',
+  people:
+    'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zm-6 9c0-3.5 2.700-6 6-6s6 2.500 6 6M16 4.500a3.500 3.500 0 0 1 0 6.500m2 3.500c2 .9 3 2.900 3 5.500',
+  send: 'M4 12l16-8-6 16-3-6.500z',
+  share: 'M12 15V4m0 0L8 8m4-4l4 4M5 13v6h14v-6',
+  bubble: 'M4 5h16v11H11l-4 4v-4H4z',
+  bubbleOff: 'M4 5h16v11H11l-4 4v-4H4zM3 3l18 18',
+  pin: 'M9 4h6l-1 6 3 3H7l3-3zM12 13v7',
+  palette:
+    'M12 4a8 8 0 1 0 0 16c1.500 0 1.800-1 1.400-2-.5-1.300.2-2.500 1.600-2.500H17a3 3 0 0 0 3-3C20 7.500 16.500 4 12 4zM8 11h.01M11 8h.01M15 9h.01',
+  close: 'M6 6l12 12M18 6L6 18',
+  reply: 'M10 7L5 12l5 5M5 12h9c3 0 5 2 5 5',
+}
+export function Icon({ name }: { name: keyof typeof paths }) {
+  return (
+    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+      <path d={paths[name]} />
+    </svg>
+  )
+}
+
+export function Screen({ title, children, testid }: { title: string; children?: ComponentChildren; testid?: string }) {
+  return (
+    <div class="screen" role="status" data-testid={testid}>
+      <h2>{title}</h2>
+      {children}
+    </div>
+  )
+}

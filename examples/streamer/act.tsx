@@ -1,0 +1,49 @@
+/** One way to run a command from a button: while it runs nothing is lost, afterwards a line says what came of it. */
+import { useCallback, useEffect, useState } from 'preact/hooks'
+import { Icon } from '../kit/parts.tsx'
+import { explainError, waitWords } from '../kit/words.ts'
+
+export interface NoticeText {
+  good: boolean
+  text: string
+}
+/** Runs `call`; `done` is said when it worked. Gives whether it did. */
+export type Act = (done: string, call: () => Promise<unknown> | undefined) => Promise<boolean>
+
+const noticeMs = 4_000
+
+export function useAct(): { act: Act; notice: NoticeText | undefined; dismiss: () => void } {
+  const [notice, setNotice] = useState<NoticeText>()
+  useEffect(() => {
+    if (!notice?.good) return
+    const timer = setTimeout(() => setNotice(undefined), noticeMs)
+    return () => clearTimeout(timer)
+  }, [notice])
+  const act = useCallback<Act>(async (done, call) => {
+    try {
+      await call()
+      setNotice({ good: true, text: done })
+      return true
+    } catch (error) {
+      const { text, waitMs } = explainError(error)
+      setNotice({ good: false, text: waitMs === undefined ? text : `${text} ${waitWords(waitMs)}.` })
+      return false
+    }
+  }, [])
+  return { act, notice, dismiss: () => setNotice(undefined) }
+}
+
+export function Notice({ notice, onDismiss }: { notice: NoticeText | undefined; onDismiss: () => void }) {
+  return (
+    <div class="notice-bar" role="status" aria-live="polite">
+      {notice && (
+        <p class={notice.good ? 'good' : 'bad'} data-testid="act-notice">
+          {notice.text}
+          <button type="button" class="tool small" onClick={onDismiss} aria-label="Dismiss">
+            <Icon name="close" />
+          </button>
+        </p>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,138 @@
+/**
+ * The studio: `/studio/?room=demo`. The host opens and closes the room, sets its switches, and looks after the chat.
+ * Everything here is a command of the public contract; what the host may do, the engine decides.
+ */
+import type { RoomState, RoomView } from 'livehouse/client'
+import { render } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { ChatFeed, type Row } from '../kit/feed.ts'
+import { type Live, useLive } from '../kit/live.ts'
+import { type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
+import { explain, shortNumber } from '../kit/words.ts'
+import { type Act, Notice, useAct } from './act.tsx'
+import { ChatPanel } from './chat-panel.tsx'
+import { PeoplePanel } from './people-panel.tsx'
+import { DetailsPanel, OnAirPanel, SwitchesPanel, WallPanel } from './room-panels.tsx'
+import { StatsPanel } from './stats-panel.tsx'
+
+function Studio() {
+  const [roomId] = useState(() => roomFromAddress())
+  const [login, setLogin] = useState<Login | undefined>(() => storedLogin('owner'))
+  const signOut = () => {
+    storeLogin('owner', undefined)
+    setLogin(undefined)
+  }
+  if (!login)
+    return (
+      <div class="studio">
+        <Top roomId={roomId} />
+        <div class="welcome">
+          <h1>Studio</h1>
+          <p>Host the room “{roomId}”: open it, set the rules, look after the chat.</p>
+          <SignIn as="owner" room={roomId} label="Your name as the host" action="Enter" onLogin={setLogin} />
+        </div>
+      </div>
+    )
+  return <Desk roomId={roomId} login={login} onSignOut={signOut} />
+}
+
+function Top({ roomId, live, onSignOut }: { roomId: string; live?: Live; onSignOut?: () => void }) {
+  const state = live?.state
+  return (
+    <header class="top">
+      <Brand home="../" />
+      {state && (
+        <span class={`on-air${state.room.state === 'open' ? '' : ' off'}`} data-testid="on-air">
+          {state.room.state === 'open' ? 'Live' : 'Off'}
+        </span>
+      )}
+      <span class="grow" />
+      {live && <ConnectionLine connection={live.connection} client={live.client} />}
+      {state && (
+        <span class="online">
+          <Icon name="people" />
+          <span data-testid="online">{shortNumber(state.online.unique)}</span>
+        </span>
+      )}
+      <a class="button" href={`../watch/?room=${roomId}`} target="_blank" rel="noopener">
+        Watch page
+      </a>
+      {onSignOut && (
+        <button type="button" class="link" onClick={onSignOut}>
+          Sign out
+        </button>
+      )}
+    </header>
+  )
+}
+
+function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSignOut: () => void }) {
+  const live = useLive(roomId, login.token)
+  const rows = useStudioRows(live)
+  const { act, notice, dismiss } = useAct()
+  const { room, state, end, notNow } = live
+  return (
+    <div class="studio desk-on" data-testid="studio" data-status={room?.status ?? 'joining'}>
+      <Top roomId={roomId} live={live} onSignOut={onSignOut} />
+      {end ? (
+        <Screen title="Not connected" testid="end-screen">
+          <p>{explain(end).text}</p>
+          <button type="button" class="primary" onClick={onSignOut}>
+            Sign in again
+          </button>
+        </Screen>
+      ) : room && state ? (
+        <Panels room={room} state={state} act={act} rows={rows} />
+      ) : notNow && live.client ? (
+        <Screen title="The room is closed" testid="closed-screen">
+          <p>{explain(notNow).text}</p>
+          <button
+            type="button"
+            class="primary"
+            onClick={() => act('The room is open.', () => live.client?.call('room.open', {}, { room: roomId }))}
+            data-testid="open"
+          >
+            Open the room
+          </button>
+        </Screen>
+      ) : (
+        <Screen title="Joining the room" />
+      )}
+      <Notice notice={notice} onDismiss={dismiss} />
+    </div>
+  )
+}
+
+interface PanelsProps {
+  room: RoomView
+  state: RoomState
+  act: Act
+  rows: readonly Row[]
+}
+function Panels({ room, state, act, rows }: PanelsProps) {
+  return (
+    <main class="desk">
+      <div class="column">
+        <OnAirPanel room={room} state={state} act={act} />
+        <StatsPanel room={room} state={state} />
+        <SwitchesPanel room={room} state={state} act={act} />
+      </div>
+      <ChatPanel room={room} state={state} act={act} rows={rows} />
+      <div class="column">
+        <DetailsPanel room={room} state={state} act={act} />
+        <WallPanel room={room} state={state} act={act} />
+        <PeoplePanel room={room} act={act} />
+      </div>
+    </main>
+  )
+}
+
+function useStudioRows({ room }: Live): readonly Row[] {
+  const [rows, setRows] = useState<readonly Row[]>([])
+  useEffect(() => (room ? new ChatFeed(setRows).follow(room) : undefined), [room])
+  return rows
+}
+
+const place = document.getElementById('app')
+if (place) render(<Studio />, place)

@@ -1,0 +1,212 @@
+/**
+ * The viewer page: `/watch/?room=demo`. Watching needs no sign-in; writing and liking do.
+ * The page is a client of the public socket like any other, by `livehouse/client`.
+ */
+import { type ComponentChildren, render } from 'preact'
+import { useCallback, useEffect, useState } from 'preact/hooks'
+import { ChatList } from '../kit/chat-list.tsx'
+import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
+import { type Live, useLive } from '../kit/live.ts'
+import { type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
+import { explain, shortNumber } from '../kit/words.ts'
+import { LikeButton } from './likes.tsx'
+import { SendBox } from './send-box.tsx'
+import { Stage, WallItem } from './stage.tsx'
+
+const toastMs = 3_500
+
+function Watch() {
+  const [roomId] = useState(() => roomFromAddress())
+  const [login, setLogin] = useState<Login | undefined>(() => storedLogin('viewer'))
+  const live = useLive(roomId, login?.token)
+  const rows = useRows(live)
+  const [replyTo, setReplyTo] = useState<DanmakuRow>()
+  const [toast, setToast] = useToast()
+  const wide = useWide()
+  const signOut = () => {
+    storeLogin('viewer', undefined)
+    setLogin(undefined)
+  }
+  const { state, room } = live
+  const signedIn = login !== undefined
+  useEffect(() => {
+    document.title = state ? `${state.room.title} - Livehouse` : 'Livehouse'
+  }, [state?.room.title])
+
+  const reactions = (
+    <span class="reactions">
+      <LikeButton room={room} state={state} signedIn={signedIn} onRefused={setToast} />
+      <ShareButton live={live} signedIn={signedIn} onDone={setToast} />
+    </span>
+  )
+  return (
+    <div class="watch" data-testid="watch" data-status={room?.status ?? 'joining'}>
+      <Header live={live} roomId={roomId} login={login} onSignOut={signOut} />
+      <main class="picture">
+        <Stage room={room}>
+          {state?.wall && <WallItem text={state.wall.text} by={state.wall.from?.name} untilAt={state.wall.untilAt} />}
+          <StageScreen live={live} onSignOut={signOut} />
+          <ConnectionLine connection={live.connection} client={live.client} />
+        </Stage>
+        {wide && <About live={live}>{reactions}</About>}
+      </main>
+      <aside class="side" aria-label="Chat">
+        <ChatList rows={rows} onPick={signedIn && state?.settings.chat ? setReplyTo : undefined} />
+        {toast && (
+          <p class="toast" role="status" data-testid="toast">
+            {toast}
+          </p>
+        )}
+        <div class="composer">
+          <div class="composer-main">
+            {signedIn && state && room ? (
+              <SendBox
+                room={room}
+                state={state}
+                session={live.client?.session}
+                replyTo={replyTo}
+                onReplied={() => setReplyTo(undefined)}
+              />
+            ) : signedIn ? (
+              <p class="hint">Joining the room</p>
+            ) : (
+              <SignIn as="viewer" room={roomId} label="Join the chat as" action="Join" onLogin={setLogin} />
+            )}
+          </div>
+          {!wide && reactions}
+        </div>
+      </aside>
+    </div>
+  )
+}
+
+interface HeaderProps {
+  live: Live
+  roomId: string
+  login: Login | undefined
+  onSignOut: () => void
+}
+function Header({ live: { state }, roomId, login, onSignOut }: HeaderProps) {
+  const open = state?.room.state === 'open'
+  return (
+    <header class="top">
+      <Brand home="../" />
+      <h1 data-testid="title">{state?.room.title ?? roomId}</h1>
+      {state && <span class={`on-air${open ? '' : ' off'}`}>{open ? 'Live' : 'Off'}</span>}
+      <span class="online" title="People here now">
+        <Icon name="people" />
+        <span data-testid="online">{shortNumber(state?.online.unique ?? 0)}</span>
+      </span>
+      {login && (
+        <button type="button" class="link who" onClick={onSignOut} title="Sign out">
+          {state?.me.name || login.name || 'signed in'}
+        </button>
+      )}
+    </header>
+  )
+}
+
+function About({ live: { state }, children }: { live: Live; children: ComponentChildren }) {
+  return (
+    <section class="about" aria-label="About this room">
+      <div>
+        <h2>{state?.room.title}</h2>
+        {state && <p>{state.room.intro || 'A room on Livehouse. Say hello, the host reads along.'}</p>}
+      </div>
+      {children}
+    </section>
+  )
+}
+
+/** What covers the picture when there is none: over, removed, not live, gone. */
+function StageScreen({ live, onSignOut }: { live: Live; onSignOut: () => void }) {
+  const { end, notNow, state } = live
+  if (end) {
+    const signedOut = end.code === 'auth.invalid' || /token/i.test(end.message)
+    const title = end.code === 'room.kicked' ? 'You are out of this room' : signedOut ? 'Signed out' : 'Not connected'
+    return (
+      <Screen title={title} testid="end-screen">
+        <p>{explain(end).text}</p>
+        <p class="row-of-buttons">
+          <button type="button" class="primary" onClick={signedOut ? onSignOut : () => location.reload()}>
+            {signedOut ? 'Watch without signing in' : 'Try again'}
+          </button>
+          <a class="button" href="../">
+            Other rooms
+          </a>
+        </p>
+      </Screen>
+    )
+  }
+  if (notNow && !state)
+    return (
+      <Screen title="Not live yet" testid="not-live-screen">
+        <p>{explain(notNow).text} This page starts by itself.</p>
+      </Screen>
+    )
+  if (state && state.room.state !== 'open')
+    return (
+      <Screen title="The show is over" testid="closed-screen">
+        <p>The host has closed the room. When it opens again, you are there.</p>
+      </Screen>
+    )
+  return null
+}
+
+interface ShareProps {
+  live: Live
+  signedIn: boolean
+  onDone: (text: string) => void
+}
+function ShareButton({ live: { room }, signedIn, onDone }: ShareProps) {
+  const share = async () => {
+    try {
+      await navigator.clipboard.writeText(location.href)
+      onDone('The link is in your clipboard.')
+    } catch {
+      onDone(location.href) // no clipboard here: at least it can be read
+    }
+    if (signedIn && room) await room.call('share.report', { channel: 'link' }).catch(() => undefined)
+  }
+  return (
+    <button type="button" class="tool share" onClick={share} aria-label="Share this room">
+      <Icon name="share" />
+    </button>
+  )
+}
+
+/** As in viewer.css: the chat stands at the side, and likes move under the picture. */
+const wideQuery = matchMedia('(min-width: 900px)')
+function useWide(): boolean {
+  const [wide, setWide] = useState(wideQuery.matches)
+  useEffect(() => {
+    const changed = () => setWide(wideQuery.matches)
+    wideQuery.addEventListener('change', changed)
+    return () => wideQuery.removeEventListener('change', changed)
+  }, [])
+  return wide
+}
+
+function useRows({ room }: Live): readonly Row[] {
+  const [rows, setRows] = useState<readonly Row[]>([])
+  useEffect(() => {
+    if (!room) return
+    setRows([])
+    return new ChatFeed(setRows).follow(room)
+  }, [room])
+  return rows
+}
+
+function useToast(): [string, (text: string) => void] {
+  const [text, setText] = useState('')
+  useEffect(() => {
+    if (!text) return
+    const timer = setTimeout(() => setText(''), toastMs)
+    return () => clearTimeout(timer)
+  }, [text])
+  return [text, useCallback(setText, [])]
+}
+
+const place = document.getElementById('app')
+if (place) render(<Watch />, place)

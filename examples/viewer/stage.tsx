@@ -1,0 +1,122 @@
+/** The picture with the danmaku over it, what is pinned, and the switches of the layer. */
+import type { RoomView } from 'livehouse/client'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { Icon, useNow } from '../kit/parts.tsx'
+import { DanmakuLayer } from './danmaku-layer.ts'
+import { startScene } from './scene.ts'
+
+interface Look {
+  on: boolean
+  opacity: number
+}
+const lookKey = 'livehouse.danmaku'
+
+function storedLook(): Look {
+  try {
+    const value = JSON.parse(localStorage.getItem(lookKey) ?? '{}') as Partial<Look>
+    const opacity = typeof value.opacity === 'number' ? Math.min(1, Math.max(0.2, value.opacity)) : 0.95
+    return { on: value.on !== false, opacity }
+  } catch {
+    return { on: true, opacity: 0.95 }
+  }
+}
+
+export function Stage({ room, children }: { room: RoomView | undefined; children?: ComponentChildren }) {
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const sky = useRef<HTMLDivElement>(null)
+  const layer = useRef<DanmakuLayer | undefined>(undefined)
+  const [look, setLook] = useState(storedLook)
+  const [skipped, setSkipped] = useState(0)
+
+  useEffect(() => (canvas.current ? startScene(canvas.current) : undefined), [])
+  useEffect(() => {
+    if (!sky.current) return
+    const made = new DanmakuLayer(sky.current, throttled(setSkipped))
+    layer.current = made
+    return () => made.destroy()
+  }, [])
+  useEffect(() => {
+    if (layer.current) layer.current.enabled = look.on
+    localStorage.setItem(lookKey, JSON.stringify(look))
+  }, [look])
+  useEffect(() => {
+    if (!room) return
+    const me = () => room.state.me.userId
+    const offs = [
+      room.on('danmaku.sent', (d, { missed }) => {
+        if (!missed) layer.current?.add(d, d.from.id === me())
+      }),
+      room.on('message.removed', ({ ids }) => layer.current?.remove(ids)),
+    ]
+    return () => {
+      for (const off of offs) off()
+    }
+  }, [room])
+
+  return (
+    <section class="stage" aria-label="Picture" data-testid="stage">
+      <canvas ref={canvas} class="scene" aria-label="Test picture" />
+      <span class="test-label">test picture</span>
+      <div ref={sky} class="sky" aria-hidden="true" style={{ opacity: look.opacity }} data-testid="sky" />
+      {children}
+      <div class="stage-tools">
+        {skipped > 0 && look.on && (
+          <span class="skipped" title="More came than fit over the picture; they are all in the chat" data-testid="skipped">
+            +{skipped} in the chat
+          </span>
+        )}
+        {look.on && (
+          <label class="opacity">
+            <span class="visually-hidden">Danmaku opacity</span>
+            <input
+              type="range"
+              min="20"
+              max="100"
+              value={Math.round(look.opacity * 100)}
+              onInput={(event) => setLook({ ...look, opacity: Number(event.currentTarget.value) / 100 })}
+            />
+          </label>
+        )}
+        <button
+          type="button"
+          class="tool"
+          aria-pressed={look.on}
+          aria-label="Danmaku over the picture"
+          title={look.on ? 'Hide danmaku' : 'Show danmaku'}
+          onClick={() => setLook({ ...look, on: !look.on })}
+          data-testid="danmaku-switch"
+        >
+          <Icon name={look.on ? 'bubble' : 'bubbleOff'} />
+        </button>
+      </div>
+    </section>
+  )
+}
+
+/** The newest value, at most twice a second. */
+function throttled(show: (value: number) => void): (value: number) => void {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let latest = 0
+  return (value) => {
+    latest = value
+    timer ??= setTimeout(() => {
+      timer = undefined
+      show(latest)
+    }, 500)
+  }
+}
+
+export function WallItem({ text, by, untilAt }: { text: string; by: string | undefined; untilAt: number }) {
+  const now = useNow(true, 1_000)
+  if (untilAt > 0 && untilAt <= now) return null
+  return (
+    <div class="wall" data-testid="wall">
+      <Icon name="pin" />
+      <p>
+        {by && <span class="name">{by}</span>}
+        {text}
+      </p>
+    </div>
+  )
+}

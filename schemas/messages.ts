@@ -1,0 +1,334 @@
+/**
+ * Commands and events with their shapes and bounds: the one `Messages` map.
+ *
+ * `livehouse.proto` is the wire contract; here the same messages have the bounds that a stranger's input is checked against, and
+ * the TypeScript types that the engine works with. A test holds both equal, field by field.
+ * Adding a feature: a message in livehouse.proto, `npm run generate`, a line here, a file in `engine/live/`.
+ */
+import { type Static, type TObject, Type } from '@sinclair/typebox'
+
+/** Ids from outside flow into bus subjects and account names. */
+export const idPattern = '^[A-Za-z0-9_-]{1,64}$'
+const Id = Type.String({ pattern: idPattern })
+const safeMax = Number.MAX_SAFE_INTEGER
+const Instant = Type.Integer({ minimum: -1, maximum: safeMax })
+const Count = Type.Integer({ minimum: 0, maximum: safeMax })
+const Count32 = Type.Integer({ minimum: 0, maximum: 0x7fffffff })
+const dayMs = 86_400_000
+const Text = (maxLength: number) => Type.String({ maxLength })
+const optional = Type.Optional
+
+export const roles = ['admin', 'controller', 'assistant'] as const
+export const modes = ['scroll', 'top', 'bottom', 'reverse'] as const
+export const sizes = ['s', 'm', 'l'] as const
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  Type.Unsafe<T[number]>(Type.String({ enum: [...values], pattern: `^(${values.join('|')})$` }))
+
+export const Person = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  role: optional(Type.String()),
+  bot: optional(Type.Boolean()),
+})
+export const RoomInfo = Type.Object({
+  id: Id,
+  ownerId: Id,
+  title: Type.String(),
+  intro: Type.String(),
+  theme: Type.String(),
+  categoryId: Type.String(),
+  cover: Type.String(),
+  state: oneOf(['open', 'closed'] as const),
+  liveId: optional(Type.String()),
+  openedAt: optional(Instant),
+  version: Count,
+})
+const roomText = {
+  title: optional(Type.String({ minLength: 1, maxLength: 120 })),
+  intro: optional(Text(2000)),
+  theme: optional(Text(64)),
+  categoryId: optional(Type.String({ pattern: '^[A-Za-z0-9_-]{0,64}$' })),
+  cover: optional(Text(1024)),
+}
+export const RoomPatch = Type.Object(roomText)
+const switches = {
+  chat: Type.Boolean(),
+  gift: Type.Boolean(),
+  like: Type.Boolean(),
+  mic: Type.Boolean(),
+  pk: Type.Boolean(),
+  link: Type.Boolean(),
+  slowModeMs: Type.Integer({ minimum: 0, maximum: 120_000 }),
+  muteAll: Type.Boolean(),
+  uniqueChat: Type.Boolean(),
+  emoteOnly: Type.Boolean(),
+  reverseMode: Type.Boolean(),
+}
+export const Settings = Type.Object(switches)
+export const SettingsPatch = Type.Partial(Settings, { additionalProperties: false, minProperties: 1 })
+export const Online = Type.Object({ unique: Count32, connections: Count32, peak: Count32 })
+export const WallItem = Type.Object({
+  id: Id,
+  messageId: optional(Id),
+  text: Type.String(),
+  from: optional(Person),
+  by: Type.String(),
+  shownAt: Instant,
+  untilAt: Instant,
+})
+export const Me = Type.Object({
+  userId: Type.String(),
+  name: Type.String(),
+  roles: Type.Array(Type.String()),
+  anonymous: Type.Boolean(),
+  mutedUntilAt: optional(Instant),
+})
+export const Restriction = Type.Object({
+  userId: Id,
+  untilAt: Instant,
+  reason: Type.String(),
+  by: Type.String(),
+  at: Instant,
+})
+export const RoleGrant = Type.Object({ userId: Id, role: Type.String() })
+export const RoomListItem = Type.Object({
+  id: Id,
+  title: Type.String(),
+  categoryId: Type.String(),
+  cover: Type.String(),
+  ownerId: Id,
+  online: Count32,
+  openedAt: Instant,
+})
+export const Resume = Type.Object({ epoch: Count, seq: Count })
+export const Limits = Type.Object({
+  inboxMax: Count32,
+  inboundFrameBytesMax: Count32,
+  roomsPerSessionMax: Count32,
+  danmakuCodePointsMax: Count32,
+  danmakuPerClientMax: Count32,
+})
+export const ReplyTo = Type.Object({ id: Id, userId: Type.String(), name: Type.String() })
+export const DanmakuSent = Type.Object({
+  id: Id,
+  from: Person,
+  text: Type.String(),
+  mode: oneOf(modes),
+  color: Type.Integer({ minimum: 0, maximum: 0xffffff }),
+  size: oneOf(sizes),
+  emoteId: optional(Type.String()),
+  replyTo: optional(ReplyTo),
+})
+export const EventEnvelope = Type.Object({
+  t: Type.String(),
+  room: optional(Type.String()),
+  seq: optional(Count),
+  at: optional(Instant),
+  d: Type.Unknown(),
+})
+export const RoomJoinReply = Type.Object({
+  epoch: Count,
+  seq: Count,
+  resumed: optional(Type.Boolean()),
+  resync: optional(Type.Boolean()),
+  room: optional(RoomInfo),
+  settings: optional(Settings),
+  online: optional(Online),
+  likes: optional(Count),
+  shares: optional(Count),
+  danmaku: optional(Type.Array(EventEnvelope)),
+  wall: optional(WallItem),
+  me: optional(Me),
+})
+
+/**
+ * How a session runs a command. `ordered`: one in flight, in the order of arrival. `free`: never waits.
+ * `who`: the least that the sender must be. Rights inside a room are the room's own decision.
+ */
+interface CommandRule {
+  run: 'ordered' | 'free'
+  who: 'anyone' | 'user'
+  /** It concerns one room, named in the envelope. */
+  room: boolean
+  /** The session must have joined that room. */
+  joined: boolean
+}
+const ordered: CommandRule = { run: 'ordered', who: 'user', room: true, joined: false }
+const command = <D extends TObject, R extends TObject>(d: D, reply: R, rule: Partial<CommandRule> = {}) => ({
+  d,
+  reply,
+  ...ordered,
+  ...rule,
+})
+const nothing = Type.Object({})
+const Reason = optional(Text(200))
+
+export const commands = {
+  'session.open': command(
+    Type.Object({
+      token: optional(Text(4096)),
+      platform: optional(Text(32)),
+      deviceId: optional(Id),
+      proto: optional(Text(32)),
+    }),
+    Type.Object({
+      sid: Id,
+      userId: Type.String(),
+      name: Type.String(),
+      anonymous: Type.Boolean(),
+      serverAt: Instant,
+      heartbeatMs: Count32,
+      expiresAt: optional(Instant),
+      limits: Limits,
+    }),
+    { who: 'anyone', room: false },
+  ),
+  'session.renew': command(Type.Object({ token: Text(4096) }), Type.Object({ expiresAt: Instant }), { room: false }),
+  'session.ping': command(
+    Type.Object({ at: optional(Type.Integer({ minimum: 0, maximum: safeMax })) }),
+    Type.Object({ at: optional(Instant), serverAt: Instant }),
+    { run: 'free', who: 'anyone', room: false },
+  ),
+  'room.join': command(Type.Object({ source: optional(Text(64)), resume: optional(Resume) }), RoomJoinReply, { who: 'anyone' }),
+  'room.leave': command(nothing, nothing, { who: 'anyone' }),
+  'room.create': command(
+    Type.Object({
+      ...roomText,
+      title: Type.String({ minLength: 1, maxLength: 120 }),
+      roomId: optional(Id),
+      ownerId: optional(Id),
+    }),
+    Type.Object({ room: RoomInfo }),
+    { room: false },
+  ),
+  'room.update': command(Type.Object(roomText, { minProperties: 1 }), Type.Object({ room: RoomInfo })),
+  'room.open': command(Type.Object({ plan: optional(Text(64)) }), Type.Object({ liveId: Id })),
+  'room.close': command(Type.Object({ reason: Reason }), Type.Object({ liveId: Id })),
+  'room.set_settings': command(SettingsPatch, Type.Object({ settings: Settings })),
+  'room.grant_role': command(Type.Object({ userId: Id, role: oneOf(roles) }), nothing),
+  'room.revoke_role': command(Type.Object({ userId: Id, role: oneOf(roles) }), nothing),
+  'room.mute': command(
+    Type.Object({ userId: Id, durationMs: Type.Integer({ minimum: -1, maximum: 14 * dayMs }), reason: Reason }),
+    Type.Object({ untilAt: Instant }),
+  ),
+  'room.unmute': command(Type.Object({ userId: Id }), nothing),
+  'room.kick': command(
+    Type.Object({ userId: Id, banMs: optional(Type.Integer({ minimum: -1, maximum: 365 * dayMs })), reason: Reason }),
+    Type.Object({ untilAt: Instant }),
+  ),
+  'room.unban': command(Type.Object({ userId: Id }), nothing),
+  'room.list': command(
+    Type.Object({
+      categoryId: optional(Text(64)),
+      cursor: optional(Text(128)),
+      limit: optional(Type.Integer({ minimum: 1, maximum: 100 })),
+    }),
+    Type.Object({ items: Type.Array(RoomListItem), cursor: optional(Type.String()) }),
+    { run: 'free', who: 'anyone', room: false },
+  ),
+  'room.list_restrictions': command(
+    nothing,
+    Type.Object({ mutes: Type.Array(Restriction), bans: Type.Array(Restriction), roles: Type.Array(RoleGrant) }),
+    { run: 'free' },
+  ),
+  'danmaku.send': command(
+    Type.Object({
+      text: optional(Text(4000)),
+      mode: optional(oneOf(modes)),
+      color: optional(Type.Integer({ minimum: 0, maximum: 0xffffff })),
+      size: optional(oneOf(sizes)),
+      emoteId: optional(Id),
+      replyTo: optional(Id),
+    }),
+    Type.Object({ id: Id, seq: Count, text: Type.String() }),
+    { joined: true },
+  ),
+  'danmaku.remove': command(
+    Type.Object({ id: optional(Id), userId: optional(Id), sinceAt: optional(Instant) }),
+    Type.Object({ ids: Type.Array(Id) }),
+  ),
+  'like.tap': command(Type.Object({ n: optional(Type.Integer({ minimum: 1, maximum: 30 })) }), Type.Object({ total: Count }), {
+    run: 'free',
+    joined: true,
+  }),
+  'share.report': command(Type.Object({ channel: optional(Text(32)) }), Type.Object({ total: Count }), {
+    run: 'free',
+    joined: true,
+  }),
+  'wall.show': command(
+    Type.Object({
+      messageId: optional(Id),
+      text: optional(Type.String({ minLength: 1, maxLength: 200 })),
+      showMs: optional(Type.Integer({ minimum: 1000, maximum: dayMs })),
+    }),
+    Type.Object({ item: WallItem }),
+  ),
+  'wall.hide': command(nothing, nothing),
+} as const
+
+export type CommandName = keyof typeof commands
+export type CommandInput<T extends CommandName> = Static<(typeof commands)[T]['d']>
+export type CommandReply<T extends CommandName> = Static<(typeof commands)[T]['reply']>
+
+/** high: never sampled or dropped. normal: sampled to the client cap. low: the latest value per tick. */
+export type Lane = 'high' | 'normal' | 'low'
+export const lanes = ['high', 'normal', 'low'] as const
+const event = <D extends TObject, L extends Lane>(lane: L, d: D) => ({ lane, d })
+const By = { by: Type.String() }
+
+/** Facts of a room, with seq. */
+export const events = {
+  'room.created': event('high', Type.Object({ room: RoomInfo })),
+  'room.updated': event('high', Type.Object({ patch: RoomPatch, version: Count, ...By })),
+  'room.opened': event('high', Type.Object({ liveId: Id, openedAt: Instant })),
+  'room.closed': event(
+    'high',
+    Type.Object({
+      liveId: Id,
+      reason: Type.String(),
+      stats: Type.Object({ durationMs: Count, peak: Count32, danmaku: Count, likes: Count }),
+    }),
+  ),
+  'room.settings_changed': event('high', Type.Object({ patch: Type.Partial(Settings), ...By })),
+  'room.role_changed': event('high', Type.Object({ userId: Id, role: Type.String(), granted: Type.Boolean(), ...By })),
+  'room.user_muted': event('high', Type.Object({ userId: Id, untilAt: Instant, reason: Type.String(), ...By })),
+  'room.user_unmuted': event('high', Type.Object({ userId: Id, ...By })),
+  'room.user_kicked': event('high', Type.Object({ userId: Id, untilAt: Instant, reason: Type.String(), ...By })),
+  'message.removed': event('high', Type.Object({ ids: Type.Array(Id) })),
+  'wall.shown': event('high', Type.Object({ item: WallItem })),
+  'wall.hidden': event('high', Type.Object({ id: Id })),
+  'danmaku.sent': event('normal', DanmakuSent),
+  'like.changed': event('low', Type.Object({ total: Count, delta: Count })),
+  'share.changed': event('low', Type.Object({ total: Count })),
+  'room.online': event('low', Online),
+  'room.user_joined': event('low', Type.Object({ user: Person, source: optional(Type.String()) })),
+} as const
+
+export type EventName = keyof typeof events
+export type EventData<T extends EventName> = Static<(typeof events)[T]['d']>
+
+/** Facts of one connection, without seq. */
+export const sessionEvents = {
+  'room.lagging': Type.Object({ bufferedBytes: Count }),
+  'room.resynced': Type.Object({ snapshot: RoomJoinReply }),
+  'server.draining': Type.Object({ reconnectAfterMs: Count32 }),
+  'session.expiring': Type.Object({ expiresAt: Instant }),
+} as const
+
+export type SessionEventName = keyof typeof sessionEvents
+export type SessionEventData<T extends SessionEventName> = Static<(typeof sessionEvents)[T]>
+
+export type Messages = { [T in CommandName]: { d: CommandInput<T>; reply: CommandReply<T> } } & {
+  [T in EventName]: EventData<T>
+} & { [T in SessionEventName]: SessionEventData<T> }
+
+export type DanmakuData = Static<typeof DanmakuSent>
+export type PersonShape = Static<typeof Person>
+export type RoomInfoShape = Static<typeof RoomInfo>
+export type SettingsShape = Static<typeof Settings>
+export type OnlineShape = Static<typeof Online>
+export type WallItemShape = Static<typeof WallItem>
+export type MeShape = Static<typeof Me>
+export type RestrictionShape = Static<typeof Restriction>
+export type RoomListItemShape = Static<typeof RoomListItem>
+export type Role = (typeof roles)[number]
