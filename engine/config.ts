@@ -97,7 +97,6 @@ export const optionSchema = Type.Object(
     flushShareBps: int(1_500, 1, 10_000, 'Share of the loop that frames may take before ticks grow.'),
     writeCostNs: int(5_000, 0, 1_000_000, 'What one frame to one viewer is taken to cost (one system call).'),
     frameBytesMax: int(65_536, 1_024, 1_048_576, 'Larger frames are split between events.'),
-    highEventsPerTickMax: int(200, 1, 100_000, 'High-lane events of one tick before gifts are collapsed.'),
     ringHighEventsMax: int(512, 1, 100_000, 'High-lane events kept for a resume.'),
     ringHighMs: int(60_000, 1_000, 3_600_000, 'How long they are kept.'),
     ringDanmakuMax: int(200, 1, 10_000, 'Danmaku kept for snapshots, resumes and replies.'),

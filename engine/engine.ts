@@ -57,6 +57,8 @@ export interface Engine {
 
 export const engineActor: Actor = { userId: 'engine', name: 'Engine', anonymous: false, scope: ['operator'] }
 const dayMs = 86_400_000
+const clockWatchMs = 60_000
+const clockStepMs = 1_000
 const healthBodyBytesMax = 0
 const devTokenBytesMax = 1_024
 
@@ -104,6 +106,7 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
   await homes.start()
   stops.push(() => homes.stop())
   await openDemoRoom(homes, config)
+  if (clock instanceof SystemClock) stops.push(watchClock(clock, log))
   stops.push(keepLogShort(clock, store, config, onError))
 
   const addresses = new Addresses(clock, {
@@ -190,6 +193,19 @@ function keepLogShort(clock: Clock, store: Store, config: Config, onError: (erro
   function prune() {
     store.pruneLog(clock.now() - config.roomLogDays * dayMs).catch((error) => onError(error, 'prune of the room log'))
     timer = clock.after(dayMs, prune)
+  }
+  return () => timer.cancel()
+}
+
+/** Our time does not follow when somebody sets the system clock; whoever compares logs should know. */
+function watchClock(clock: SystemClock, log: Log): () => void {
+  let known = 0
+  let timer = clock.after(clockWatchMs, look)
+  function look() {
+    const stepMs = clock.wallStepMs()
+    if (Math.abs(stepMs - known) > clockStepMs) log.warn({ stepMs }, 'the system clock is off ours')
+    known = stepMs
+    timer = clock.after(clockWatchMs, look)
   }
   return () => timer.cancel()
 }

@@ -59,7 +59,7 @@ it('prints addresses that answer, and ends with 0 on SIGTERM', async () => {
   const watch = await fetch(new URL('/healthz', address('Watch')))
   expect(watch.status).toBe(200)
   expect(address('WebSocket')).toMatch(/^ws:\/\/127\.0\.0\.1:\d+\/live$/)
-  for (const label of ['Admin API', 'Metrics']) {
+  for (const label of ['Watch', 'Stream', 'All rooms', 'Admin API', 'Metrics']) {
     const answer = await fetch(address(label))
     expect(answer.status, label).toBe(200)
   }

@@ -127,12 +127,14 @@ async function serve(argv: readonly string[]): Promise<number> {
 
 function welcome(engine: Engine, config: Config): string {
   const at = (path: string, base: string) => new URL(path, base).href
+  const room = config.demoRoom ? `?room=${encodeURIComponent(config.demoRoom)}` : ''
   const live = at('/live', engine.publicUrl).replace(/^http/, 'ws')
   return `
 Livehouse ${packageVersion()} is live.
 
-  Watch        ${at('/', engine.publicUrl)}
-  Stream       ${at('/streamer', engine.publicUrl)}
+  Watch        ${at(`/watch/${room}`, engine.publicUrl)}
+  Stream       ${at(`/studio/${room}`, engine.publicUrl)}
+  All rooms    ${at('/', engine.publicUrl)}
   WebSocket    ${live}
   Admin API    ${at('/docs', engine.adminUrl)}
   Metrics      ${at('/metrics', engine.adminUrl)}
@@ -142,8 +144,8 @@ Ctrl-C stops it.`
 
 function startFailure(error: unknown, config: Config): string {
   const { code, message, remedy, stack } = error as NodeJS.ErrnoException & { remedy?: string }
-  if (code === 'EADDRINUSE') {
-    return `The engine did not start: ${message}\nAnother program uses that port. Choose others with --port and --admin-port (now ${config.port} and ${config.adminPort}), or stop it; this shows who: ss -ltnp`
+  if (code === 'EADDRINUSE' || code === 'gateway.listen') {
+    return `The engine did not start: ${message}\nIf another program uses that port: choose others with --port and --admin-port (now ${config.port} and ${config.adminPort}), or stop it; this shows who: ss -ltnp`
   }
   if (code === 'EACCES')
     return `The engine did not start: ${message}\nPorts below 1024 and folders of others need rights; livehouse doctor checks them.`

@@ -56,11 +56,10 @@ export const closeCodes = {
   tooSlow: { code: 4001, doc: 'The connection read too slowly for too long.' },
   openTimeout: { code: 4002, doc: 'No `session.open` within `openTimeoutMs`.' },
   tokenExpired: { code: 4003, doc: 'The token expired; come back with a fresh one.' },
-  serverBusy: { code: 4004, doc: 'No room for this connection now.' },
   protocolError: { code: 4500, doc: 'Too many malformed frames.' },
   flooding: { code: 4501, doc: 'Far too many commands after refusals.' },
   kicked: { code: 4502, doc: 'Removed from the only room of this session.' },
-  authInvalid: { code: 4503, doc: 'The token was refused.' },
+  authInvalid: { code: 4503, doc: 'Tokens were refused three times; our client gives up at the first.' },
   frameTooLarge: { code: 4504, doc: 'A frame was larger than `inboundFrameBytesMax`.' },
 } as const
 

@@ -54,7 +54,8 @@ async function sideBySide(options: Options) {
     const { framesPerSPerConnection } = figures(await engine.slice(load))
     engine.reset()
     await begin(await Server.peer(0))
-    await begin(await Server.peer(Math.max(1, Math.round(1000 / framesPerSPerConnection))))
+    // A tick that is due waits half a message's gap for something to send.
+    await begin(await Server.peer(Math.max(1, Math.round(1000 / framesPerSPerConnection - 500 / load.perS))))
     const account = await accountDuring(engine, async () => {
       for (let round = 0; round < rounds; round++) for (const run of runs) await run.slice(load)
     })

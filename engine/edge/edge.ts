@@ -35,6 +35,7 @@ export interface EdgeParts {
 const sweepMs = 1_000
 const expiryNoticeMs = 60_000
 const reconnectSpreadMs = 3_000
+const tokensRefusedMax = 3
 
 export class Edge implements SessionHost {
   readonly config: Config
@@ -161,7 +162,7 @@ export class Edge implements SessionHost {
     else {
       const identity = await verifyToken(this.#parts.secret, d.token, this.now())
       if (session.isClosed) return refusal('session.not_open')
-      if (!identity) return refusal('auth.invalid')
+      if (!identity) return this.#badToken(session)
       const { userId, name, scope } = identity
       if ((this.#byUser.get(userId)?.length ?? 0) >= this.config.sessionsPerUserMax)
         return refusal('session.too_many', { d: { max: this.config.sessionsPerUserMax }, retryAfterMs: 5_000 })
@@ -174,6 +175,12 @@ export class Edge implements SessionHost {
     if (ofUser) ofUser.push(session)
     else this.#byUser.set(session.userId, [session])
     return { ok: true, d: this.#opened(session) }
+  }
+
+  #badToken(session: Session): Answer {
+    // After the answer: the client should read why.
+    if (++session.tokensRefused >= tokensRefusedMax) this.#parts.clock.after(0, () => session.end('authInvalid'))
+    return refusal('auth.invalid')
   }
 
   /** A device is one viewer, however often it comes back; its id is not shown to others. */

@@ -57,6 +57,7 @@ const refusedFrameBytesMax = 262_144
 const backpressureFactor = 16
 const contentLengthDigitsMax = 12
 const exclusivePort = 1
+const addressLengthMax = 64
 
 /** Throws when the native build did not load: an imitation would hold a fraction of the load and hide it. */
 export function assertNative(): void {
@@ -175,7 +176,9 @@ export class Gateway implements Fanout {
 
   #serve(res: uWS.HttpResponse, req: uWS.HttpRequest, bodyBytesMax: number, handler: HttpHandler): void {
     const headers = new Map<string, string>()
-    req.forEach((name, value) => headers.set(name, value))
+    req.forEach((name, value) => {
+      headers.set(name, value)
+    })
     const request: HttpRequest = {
       method: req.getMethod(),
       path: req.getUrl(),
@@ -237,7 +240,7 @@ export class Gateway implements Fanout {
     const hops = this.#options.trustedProxyHops
     if (hops === 0) return direct
     const forwarded = req.getHeader('x-forwarded-for').split(',')
-    return forwarded.at(-hops)?.trim() || direct
+    return forwarded.at(-hops)?.trim().slice(0, addressLengthMax) || direct
   }
 
   #guard(run: () => void): void {

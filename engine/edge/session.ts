@@ -59,6 +59,7 @@ export class Session implements SocketHandler {
   isOpen = false
   isClosed = false
   expiresAt = 0
+  tokensRefused = 0
   /** The second in which the edge looks at the token again. */
   expiryS = 0
   slowSince = 0

@@ -413,7 +413,7 @@ export class Home implements Sleeper {
     if (batch.length === 0 && this.#kicked.length === 0) return
     const seqFrom = this.#seq + 1
     for (const { event } of batch) event.seq = ++this.#seq
-    const committed = batch.map(({ event }) => event)
+    const committed = batch.map(({ event }) => event).filter((event) => this.#isSound(event))
     this.#remember(committed, now)
     this.#writeLog(batch)
     this.#snapshots.drop()
@@ -429,6 +429,17 @@ export class Home implements Sleeper {
     let count = 0
     while (count < this.#queue.length && (this.#queue[count] as Slot).decided) count++
     return this.#queue.splice(0, count).flatMap((slot) => slot.events)
+  }
+
+  /** An event that cannot be encoded is our bug or a plugin's, and must not cost the others their tick. */
+  #isSound(event: RoomEvent): boolean {
+    try {
+      for (const encoding of encodings) if (this.presence.perEncoding[encoding] > 0) event.encoded(encoding)
+      return true
+    } catch (error) {
+      this.parts.onError(error, `${this.id} ${event.t}`)
+      return false
+    }
   }
 
   #remember(committed: readonly RoomEvent[], now: number): void {

@@ -53,7 +53,8 @@ function RoomCard({ item }: { item: Item }) {
   )
 }
 
-const hueOf = (id: string) => [...id].reduce((sum, char) => (sum * 31 + (char.codePointAt(0) ?? 0)) % 360, 20)
+/** From violet over rose to amber: what goes with the rest of the page. */
+const hueOf = (id: string) => 250 + [...id].reduce((sum, char) => (sum * 31 + (char.codePointAt(0) ?? 0)) % 140, 20)
 
 function useRooms(): { items: Item[] | undefined; problem: string } {
   const [items, setItems] = useState<Item[]>()

@@ -18,7 +18,7 @@ export function StatsPanel({ room, state }: { room: RoomView; state: RoomState }
   return (
     <section class="panel stats" aria-label="Figures">
       <Figure label="online" value={state.online.unique} values={samples.online} hue={205} />
-      <Figure label="danmaku a minute" value={minute.danmaku} values={samples.danmaku} hue={348} />
+      <Figure label="danmaku/min" value={minute.danmaku} values={samples.danmaku} hue={348} />
       <Figure label="likes" value={state.likes} values={samples.likes} hue={38} />
     </section>
   )
@@ -36,7 +36,7 @@ function Figure({ label, value, values, hue }: { label: string; value: number; v
   return (
     <figure style={{ '--hue': String(hue) }}>
       <figcaption>
-        <b data-testid={`figure-${label.split(' ')[0]}`}>{shortNumber(value)}</b>
+        <b data-testid={`figure-${label.split('/')[0]}`}>{shortNumber(value)}</b>
         <span>{label}</span>
       </figcaption>
       <svg

@@ -7,7 +7,7 @@ import { useCallback, useEffect, useState } from 'preact/hooks'
 import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
-import { type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
 import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
 import { explain, shortNumber } from '../kit/words.ts'
 import { LikeButton } from './likes.tsx'
@@ -15,6 +15,8 @@ import { SendBox } from './send-box.tsx'
 import { Stage, WallItem } from './stage.tsx'
 
 const toastMs = 3_500
+/** The close code of a token past its time. */
+const tokenExpiredCode = 4003
 
 function Watch() {
   const [roomId] = useState(() => roomFromAddress())
@@ -28,6 +30,7 @@ function Watch() {
     storeLogin('viewer', undefined)
     setLogin(undefined)
   }
+  useFreshLogin({ live, login, roomId, onLogin: setLogin })
   const { state, room } = live
   const signedIn = login !== undefined
   useEffect(() => {
@@ -174,6 +177,32 @@ function ShareButton({ live: { room }, signedIn, onDone }: ShareProps) {
       <Icon name="share" />
     </button>
   )
+}
+
+/** A development token that ran out is followed by a new one for the same name; elsewhere the page says that one is needed. */
+function useFreshLogin({
+  live,
+  login,
+  roomId,
+  onLogin,
+}: {
+  live: Live
+  login: Login | undefined
+  roomId: string
+  onLogin: (login: Login) => void
+}) {
+  const { connection } = live
+  const expired = connection.name === 'closed' && connection.code === tokenExpiredCode
+  useEffect(() => {
+    if (!expired || !login?.name) return
+    devLogin('viewer', login.name, roomId).then(
+      (fresh) => {
+        storeLogin('viewer', fresh)
+        onLogin(fresh)
+      },
+      () => undefined, // the screen over the picture offers what can be done
+    )
+  }, [expired])
 }
 
 /** As in viewer.css: the chat stands at the side, and likes move under the picture. */

@@ -8,13 +8,18 @@ import { codePoints, type Explanation, explainError, untilWords } from '../kit/w
 type Mode = NonNullable<CommandInput<'danmaku.send'>['mode']>
 
 /** The free palette of the engine. */
-export const palette = [0xffffff, 0xff5c7a, 0xffa24d, 0xffe14d, 0x6fe08a, 0x5cc8ff, 0xb48cff, 0xff9ad5]
+export const palette = [0xffffff, 0xff5252, 0xffa726, 0xffee58, 0x66bb6a, 0x4dd0e1, 0x64b5f6, 0xf48fb1]
 const hex = (color: number) => `#${color.toString(16).padStart(6, '0')}`
-const modes: { mode: Mode; label: string }[] = [
-  { mode: 'scroll', label: 'Fly' },
-  { mode: 'top', label: 'Top' },
-  { mode: 'bottom', label: 'Bottom' },
+const modes: { mode: Mode; label: string; open: (state: RoomState) => boolean }[] = [
+  { mode: 'scroll', label: 'Fly', open: () => true },
+  { mode: 'reverse', label: 'Backwards', open: ({ settings }) => settings.reverseMode },
+  { mode: 'top', label: 'Top', open: isStaff },
+  { mode: 'bottom', label: 'Bottom', open: isStaff },
 ]
+/** Owner and team: they write when the others may not, longer, and in every mode. */
+function isStaff({ me }: RoomState): boolean {
+  return me.roles.length > 0
+}
 const staffCodePointsMax = 100
 
 interface SendBoxProps {
@@ -28,10 +33,11 @@ interface SendBoxProps {
 type Problem = Explanation & { untilMs?: number }
 
 /** Why nobody, or not this one, may write just now. */
-export function closedReason({ settings, me, room }: RoomState, now: number): string | undefined {
-  const staff = me.roles.length > 0
+export function closedReason(state: RoomState, now: number): string | undefined {
+  const { settings, me, room } = state
+  const staff = isStaff(state)
   if (room.state !== 'open') return 'The room is not live at the moment.'
-  if (!settings.chat) return 'The streamer has switched the chat off.'
+  if (!settings.chat && !staff) return 'The streamer has switched the chat off.'
   const { mutedUntilAt } = me
   if (mutedUntilAt !== undefined && (mutedUntilAt <= 0 || mutedUntilAt > now))
     return `You are muted ${untilWords(mutedUntilAt, now)}.`
@@ -54,8 +60,8 @@ export function SendBox({ room, state, session, replyTo, onReplied }: SendBoxPro
   }, [replyTo])
   useUnmuteAlarm(state.me.mutedUntilAt, () => wake((n) => n + 1))
 
-  const staff = state.me.roles.length > 0
-  const most = staff ? staffCodePointsMax : (session?.limits?.danmakuCodePointsMax ?? 40)
+  const openModes = modes.filter(({ open }) => open(state))
+  const most = isStaff(state) ? staffCodePointsMax : (session?.limits?.danmakuCodePointsMax ?? 40)
   const length = codePoints(text.trim())
   const closed = closedReason(state, Date.now())
   const waiting = problem?.untilMs !== undefined
@@ -119,8 +125,8 @@ export function SendBox({ room, state, session, replyTo, onReplied }: SendBoxPro
               />
             ))}
           </div>
-          <div class="modes" role="radiogroup" aria-label="How it is shown">
-            {modes.map(({ mode: each, label }) => (
+          <div class="modes" role="radiogroup" aria-label="How it is shown" hidden={openModes.length < 2}>
+            {openModes.map(({ mode: each, label }) => (
               <button key={each} type="button" role="radio" aria-checked={each === mode} onClick={() => setMode(each)}>
                 {label}
               </button>

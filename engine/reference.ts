@@ -1,0 +1,109 @@
+/**
+ * Writes REFERENCE.md from the tables that the engine runs on: `npm run docs`. A test compares, so that every option, command, event,
+ * error, close code and metric is documented and nothing else is.
+ */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { TObject, TSchema } from '@sinclair/typebox'
+import { closeCodes, errors } from '../schemas/errors.ts'
+import { commands, events, sessionEvents } from '../schemas/messages.ts'
+import { createMetrics } from './base/metrics.ts'
+import { envName, type OptionName, options } from './config.ts'
+import { exportMetrics, type Measured } from './metrics.ts'
+
+type Row = readonly (string | number)[]
+const cell = (value: string | number) => String(value).replaceAll('|', '\\|').replaceAll('\n', ' ')
+const table = (head: Row, rows: readonly Row[]): string =>
+  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n')
+
+/** `{text?: string, n: integer 1..30}` */
+function shape(schema: TSchema): string {
+  if (schema.type === 'array') return `${shape(schema.items as TSchema)}[]`
+  if (schema.type !== 'object') return scalar(schema)
+  const { properties = {}, required = [] } = schema as TObject
+  const fields = Object.entries(properties).map(([name, field]) => `${name}${required.includes(name) ? '' : '?'}: ${shape(field as TSchema)}`)
+  return fields.length === 0 ? '{}' : `{${fields.join(', ')}}`
+}
+
+function scalar(schema: TSchema): string {
+  const choices = (schema.enum as string[] | undefined) ?? (schema.anyOf as TSchema[] | undefined)?.map((one) => String(one.const))
+  if (choices) return choices.join(' / ')
+  const { type = 'any', minimum, maximum, maxLength } = schema
+  const isBounded = minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER
+  if (isBounded) return `${type} ${minimum}..${maximum}`
+  return maxLength === undefined ? String(type) : `${type} up to ${maxLength}`
+}
+
+function optionRows(): Row[] {
+  return Object.entries(options).map(([name, schema]) => {
+    const { minimum, maximum, type } = schema
+    const range = minimum === undefined ? type : `${minimum}..${maximum}`
+    return [`\`${name}\``, `\`${envName(name as OptionName)}\``, JSON.stringify(schema.default), range, schema.description]
+  })
+}
+
+function metricRows(): Row[] {
+  const metrics = createMetrics()
+  // Only names and help texts are read here; values are asked for at a scrape.
+  exportMetrics(metrics, {} as Measured)
+  return metrics.describe().map(({ name, type, help }) => [`\`${name}\``, type, help])
+}
+
+export function reference(): string {
+  return `# Reference
+
+Made by \`npm run docs\` from the tables that the engine runs on: do not edit.
+
+## Options
+
+By file (\`livehouse.json\`), environment and flag (\`tickMsMax\` is \`--tick-ms-max\`), the later wins.
+
+${table(['option', 'environment', 'default', 'range', 'meaning'], optionRows())}
+
+## Commands
+
+\`user\`: needs a token. Shapes are the \`d\` of the envelope; the protobuf form of each is in \`schemas/livehouse.proto\`.
+
+${table(
+  ['command', 'who', 'd', 'reply d'],
+  Object.entries(commands).map(([name, { d, reply, who }]) => [`\`${name}\``, who, `\`${shape(d)}\``, `\`${shape(reply)}\``]),
+)}
+
+## Events of a room
+
+${table(
+  ['event', 'lane', 'd'],
+  Object.entries(events).map(([name, { lane, d }]) => [`\`${name}\``, lane, `\`${shape(d)}\``]),
+)}
+
+## Events of a connection
+
+${table(
+  ['event', 'd'],
+  Object.entries(sessionEvents).map(([name, d]) => [`\`${name}\``, `\`${shape(d)}\``]),
+)}
+
+## Errors
+
+${table(
+  ['code', 'may succeed later', 'meaning'],
+  Object.entries(errors).map(([code, { retry, doc }]) => [`\`${code}\``, retry ? 'yes' : 'no', doc]),
+)}
+
+## Close codes
+
+4000 to 4499: come back, with back-off. 4500 to 4999: do not.
+
+${table(
+  ['code', 'reason', 'meaning'],
+  Object.entries(closeCodes).map(([reason, { code, doc }]) => [code, `\`${reason}\``, doc]),
+)}
+
+## Metrics
+
+${table(['metric', 'type', 'meaning'], metricRows())}
+`
+}
+
+const here = fileURLToPath(import.meta.url)
+if (process.argv[1] === here) writeFileSync(fileURLToPath(new URL('./REFERENCE.md', import.meta.url)), reference())
