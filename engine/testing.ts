@@ -1,0 +1,237 @@
+/**
+ * `livehouse/testing`: the real engine for tests of bots, pages and plugins. Nothing is faked: real sockets on free ports, a real data
+ * folder of its own (removed at the end), no log. Only the clock can be swapped.
+ *
+ *     const engine = await startTestEngine({ demoRoom: 'demo' })
+ *     const ann = await engine.connect({ token: await engine.token('ann') })
+ *     await ann.ok('room.join', {}, 'demo')
+ *     await ann.ok('danmaku.send', { text: 'hello' }, 'demo')
+ *     const shown = await ann.next('danmaku.sent')
+ *     await engine.stop()
+ *
+ * Time that stands still: `startTestEngine({}, { clock: new TestClock() })`. Slow modes, mutes and graces then end by
+ * `clock.advance(60_000)`, and not before.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ErrorBody } from '../schemas/errors.ts'
+import {
+  decodeServerFrame,
+  type Encoding,
+  type EventEnvelope,
+  encodeRequest,
+  isReply,
+  type ReplyEnvelope,
+  type ServerEnvelope,
+  subprotocols,
+} from '../schemas/wire.ts'
+import { type Clock, ManualClock, SystemClock, settle, type Timer } from './base/clock.ts'
+import { nodeHost } from './client/node.ts'
+import { type Config, configFrom } from './config.ts'
+import { signToken } from './edge/tokens.ts'
+import { type Engine, type EngineParts, startEngine } from './engine.ts'
+
+export type { EventEnvelope, ReplyEnvelope } from '../schemas/wire.ts'
+
+/** Time moves by `advance` alone, but what is due now happens now: an engine at rest needs no push to answer. */
+export class TestClock extends ManualClock {
+  override after(ms: number, fn: () => void): Timer {
+    const timer = super.after(ms, fn)
+    if (ms <= 0) void settle().then(() => this.advance(0))
+    return timer
+  }
+}
+
+export interface ConnectOptions {
+  /** Absent: an anonymous viewer. */
+  token?: string
+  encoding?: Encoding
+  deviceId?: string
+  /** False: only the socket, without `session.open`. */
+  open?: boolean
+}
+
+export interface TestEngine extends Engine {
+  /** A signed token, valid for an hour of the engine's clock. */
+  token(user: string, claims?: { name?: string; scope?: string; ttlMs?: number }): Promise<string>
+  /** A client that hides nothing: no reconnect, no state, every message as it came. */
+  connect(options?: ConnectOptions): Promise<TestClient>
+}
+
+/** Defaults but for `options`, on free ports. Give `dataDir` to start twice on one folder; it is then left in place. */
+export async function startTestEngine(options: Partial<Config> = {}, parts: EngineParts = {}): Promise<TestEngine> {
+  const { clock = new SystemClock() } = parts
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'livehouse-test-')))
+  const config = configFrom({ port: 0, adminPort: 0, logLevel: 'silent', drainMs: 0, ...atRest(clock), ...options, dataDir })
+  const engine = await startEngine(config, { ...parts, clock })
+  const clients: TestClient[] = []
+  return {
+    ...engine,
+    token: (sub, { ttlMs = 3_600_000, ...claims } = {}) => signToken(engine.secret, { sub, ttlMs, ...claims }, clock.now()),
+    async connect({ encoding = 'json', open = true, ...session } = {}) {
+      const client = await TestClient.connect(engine.webSocketUrl, encoding)
+      clients.push(client)
+      if (open) await client.ok('session.open', session)
+      return client
+    },
+    async stop() {
+      for (const client of clients) client.drop()
+      await engine.stop()
+      if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A clock that stands still never reaches the next tick: ticks are due at once. */
+const atRest = (clock: Clock): Partial<Config> => (clock instanceof ManualClock ? { tickMsMin: 0, writeCostNs: 0 } : {})
+
+/** A command that `ok` expected to succeed was refused. */
+export class TestRefusal extends Error {
+  readonly err: ErrorBody
+
+  constructor(command: string, err: ErrorBody) {
+    super(`${command}: ${err.code}: ${err.msg}`)
+    this.name = 'TestRefusal'
+    this.err = err
+  }
+}
+
+type Match = string | ((event: EventEnvelope) => boolean)
+interface Wait {
+  take(message: ServerEnvelope): boolean
+  fail(error: Error): void
+}
+
+/** How long a wait may take before the test fails. Real time, whatever the engine's clock does. */
+const waitMsMax = 15_000
+const real = new SystemClock()
+
+export class TestClient {
+  /** Every event, in the order of arrival. */
+  readonly events: EventEnvelope[] = []
+  /** Every reply, likewise. */
+  readonly replies: ReplyEnvelope[] = []
+  readonly encoding: Encoding
+  /** Resolves when the connection is over, whoever ended it. */
+  readonly closed: Promise<{ code: number; reason: string }>
+  readonly #socket: ReturnType<typeof nodeHost.openSocket>
+  readonly #taken = new Set<EventEnvelope>()
+  #waits: Wait[] = []
+  #lastId = 0
+
+  private constructor(url: string, encoding: Encoding, onOpen: (error?: Error) => void) {
+    this.encoding = encoding
+    this.#socket = nodeHost.openSocket(url, subprotocols[encoding])
+    this.#socket.binaryType = 'arraybuffer'
+    this.#socket.onopen = () => onOpen()
+    this.#socket.onerror = () => {}
+    this.#socket.onmessage = ({ data }) => this.#receive(data)
+    this.closed = new Promise((resolve) => {
+      this.#socket.onclose = ({ code, reason }) => {
+        onOpen(new Error(`closed before it was open: ${code}`))
+        for (const wait of this.#waits.splice(0)) wait.fail(new Error(`connection closed: ${code} ${reason}`))
+        resolve({ code, reason })
+      }
+    })
+  }
+
+  static connect(url: string, encoding: Encoding): Promise<TestClient> {
+    return new Promise((resolve, reject) => {
+      const client = new TestClient(url, encoding, (error) => (error ? reject(error) : resolve(client)))
+    })
+  }
+
+  /** Send a command and wait for its answer, a refusal too. */
+  call(t: string, d: unknown = {}, room?: string, ik?: string): Promise<ReplyEnvelope> {
+    const id = `${++this.#lastId}`
+    const answer = this.#wait(`the answer to ${t}`, (message) => (isReply(message) && message.re === id ? message : undefined))
+    this.send(encodeRequest(this.encoding, { id, t, room, ik, d }))
+    return answer
+  }
+
+  /** Send a command and return the body of its answer; throws a `TestRefusal` when it is refused. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into many shapes; the contract's own types are checked elsewhere.
+  async ok(t: string, d: unknown = {}, room?: string, ik?: string): Promise<any> {
+    const reply = await this.call(t, d, room, ik)
+    if (!reply.ok) throw new TestRefusal(t, reply.err)
+    return reply.d
+  }
+
+  /** Send a command and return its refusal; throws when it succeeds. */
+  async refused(t: string, d: unknown = {}, room?: string, ik?: string): Promise<ErrorBody> {
+    const reply = await this.call(t, d, room, ik)
+    if (reply.ok) throw new Error(`${t} was not refused: ${JSON.stringify(reply.d)}`)
+    return reply.err
+  }
+
+  /** The first event that matches (a name, or a function) and that `next` has not returned before; waits for it if need be. */
+  async next(match: Match): Promise<EventEnvelope & { d: never }> {
+    const matches = typeof match === 'string' ? (event: EventEnvelope) => event.t === match : match
+    const fits = (event: EventEnvelope) => !this.#taken.has(event) && matches(event)
+    const label = typeof match === 'string' ? match : 'an event'
+    const known = this.events.find(fits)
+    const event = known ?? (await this.#wait(label, (message) => (!isReply(message) && fits(message) ? message : undefined)))
+    this.#taken.add(event)
+    return event as EventEnvelope & { d: never }
+  }
+
+  /** Events of one name so far. */
+  of(t: string): EventEnvelope[] {
+    return this.events.filter((event) => event.t === t)
+  }
+
+  /** A whole round trip: whatever was sent to this client before the server saw this is here when it resolves. */
+  async roundTrip(): Promise<void> {
+    await this.call('session.ping')
+  }
+
+  /** Bytes as they are. */
+  send(frame: string | Uint8Array): void {
+    this.#socket.send(frame)
+  }
+
+  async close(): Promise<void> {
+    this.#socket.close()
+    await this.closed
+  }
+
+  /** As a cut cable: no closing handshake. */
+  drop(): void {
+    this.#socket.terminate?.()
+  }
+
+  #wait<T>(label: string, find: (message: ServerEnvelope) => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        timer.cancel()
+        this.#waits = this.#waits.filter((other) => other !== wait)
+      }
+      const fail = (error: Error) => {
+        end()
+        reject(error)
+      }
+      const timer = real.after(waitMsMax, () => fail(new Error(`waited ${waitMsMax} ms for ${label}`)))
+      const wait: Wait = {
+        take: (message) => {
+          const found = find(message)
+          if (found === undefined) return false
+          end()
+          resolve(found)
+          return true
+        },
+        fail,
+      }
+      this.#waits.push(wait)
+    })
+  }
+
+  #receive(data: unknown): void {
+    const frame = typeof data === 'string' ? data : new Uint8Array(data as ArrayBuffer)
+    for (const message of decodeServerFrame(frame)) {
+      if (isReply(message)) this.replies.push(message)
+      else this.events.push(message)
+      for (const wait of [...this.#waits]) if (wait.take(message)) break
+    }
+  }
+}
