@@ -17,7 +17,9 @@ test('every step of the life of a danmaku names a file and a function in it', ()
   for (const { groups } of steps) {
     const { file, name } = groups as { file: string; name: string }
     expect(existsSync(`${root}/${file}`), file).toBe(true)
-    expect(read(file), `${name} in ${file}`).toMatch(new RegExp(`(^|\\s)(export |async |static |function |const )*${name}\\b\\s*(\\(|=)`, 'm'))
+    expect(read(file), `${name} in ${file}`).toMatch(
+      new RegExp(`(^|\\s)(export |async |static |function |const )*${name}\\b\\s*(\\(|=)`, 'm'),
+    )
   }
 })
 
@@ -30,5 +32,6 @@ test.each(['README.md', 'engine/README.md', 'bench/README.md'])('links of %s lea
 test('the npm scripts that the pages name exist', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   for (const page of ['README.md', 'engine/README.md', 'bench/README.md'])
-    for (const { groups } of read(page).matchAll(/npm run (?<name>[\w:]+)/g)) expect(scripts, page).toHaveProperty([groups?.['name'] as string])
+    for (const { groups } of read(page).matchAll(/npm run (?<name>[\w:]+)/g))
+      expect(scripts, page).toHaveProperty([groups?.['name'] as string])
 })

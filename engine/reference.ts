@@ -21,12 +21,15 @@ function shape(schema: TSchema): string {
   if (schema.type === 'array') return `${shape(schema.items as TSchema)}[]`
   if (schema.type !== 'object') return scalar(schema)
   const { properties = {}, required = [] } = schema as TObject
-  const fields = Object.entries(properties).map(([name, field]) => `${name}${required.includes(name) ? '' : '?'}: ${shape(field as TSchema)}`)
+  const fields = Object.entries(properties).map(
+    ([name, field]) => `${name}${required.includes(name) ? '' : '?'}: ${shape(field as TSchema)}`,
+  )
   return fields.length === 0 ? '{}' : `{${fields.join(', ')}}`
 }
 
 function scalar(schema: TSchema): string {
-  const choices = (schema.enum as string[] | undefined) ?? (schema.anyOf as TSchema[] | undefined)?.map((one) => String(one.const))
+  const choices =
+    (schema.enum as string[] | undefined) ?? (schema.anyOf as TSchema[] | undefined)?.map((one) => String(one.const))
   if (choices) return choices.join(' / ')
   const { type = 'any', minimum, maximum, maxLength } = schema
   const isBounded = minimum !== undefined && maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER

@@ -97,7 +97,12 @@ export class TestRefusal extends Error {
   }
 }
 
-type Match = string | ((event: EventEnvelope) => boolean)
+/** An event whose body may be looked into without a cast. */
+export interface TestEvent extends EventEnvelope {
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into many shapes; the contract's own types are checked elsewhere.
+  d: any
+}
+type Match = string | ((event: TestEvent) => boolean)
 interface Wait {
   take(message: ServerEnvelope): boolean
   fail(error: Error): void
@@ -109,14 +114,14 @@ const real = new SystemClock()
 
 export class TestClient {
   /** Every event, in the order of arrival. */
-  readonly events: EventEnvelope[] = []
+  readonly events: TestEvent[] = []
   /** Every reply, likewise. */
   readonly replies: ReplyEnvelope[] = []
   readonly encoding: Encoding
   /** Resolves when the connection is over, whoever ended it. */
   readonly closed: Promise<{ code: number; reason: string }>
   readonly #socket: ReturnType<typeof nodeHost.openSocket>
-  readonly #taken = new Set<EventEnvelope>()
+  readonly #taken = new Set<TestEvent>()
   #waits: Wait[] = []
   #lastId = 0
 
@@ -145,13 +150,12 @@ export class TestClient {
   /** Send a command and wait for its answer, a refusal too. */
   call(t: string, d: unknown = {}, room?: string, ik?: string): Promise<ReplyEnvelope> {
     const id = `${++this.#lastId}`
-    const answer = this.#wait(`the answer to ${t}`, (message) => (isReply(message) && message.re === id ? message : undefined))
     this.send(encodeRequest(this.encoding, { id, t, room, ik, d }))
-    return answer
+    return this.#wait(`the answer to ${t}`, (message) => (isReply(message) && message.re === id ? message : undefined))
   }
 
   /** Send a command and return the body of its answer; throws a `TestRefusal` when it is refused. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into many shapes; the contract's own types are checked elsewhere.
+  // biome-ignore lint/suspicious/noExplicitAny: as for the bodies of events.
   async ok(t: string, d: unknown = {}, room?: string, ik?: string): Promise<any> {
     const reply = await this.call(t, d, room, ik)
     if (!reply.ok) throw new TestRefusal(t, reply.err)
@@ -166,18 +170,18 @@ export class TestClient {
   }
 
   /** The first event that matches (a name, or a function) and that `next` has not returned before; waits for it if need be. */
-  async next(match: Match): Promise<EventEnvelope & { d: never }> {
-    const matches = typeof match === 'string' ? (event: EventEnvelope) => event.t === match : match
-    const fits = (event: EventEnvelope) => !this.#taken.has(event) && matches(event)
+  async next(match: Match): Promise<TestEvent> {
+    const matches = typeof match === 'string' ? (event: TestEvent) => event.t === match : match
+    const fits = (event: TestEvent) => !this.#taken.has(event) && matches(event)
     const label = typeof match === 'string' ? match : 'an event'
     const known = this.events.find(fits)
     const event = known ?? (await this.#wait(label, (message) => (!isReply(message) && fits(message) ? message : undefined)))
     this.#taken.add(event)
-    return event as EventEnvelope & { d: never }
+    return event
   }
 
   /** Events of one name so far. */
-  of(t: string): EventEnvelope[] {
+  of(t: string): TestEvent[] {
     return this.events.filter((event) => event.t === t)
   }
 

@@ -60,6 +60,7 @@ export function ChatList({ rows, onPick, actions }: ChatListProps) {
 
   return (
     <div class="chat" onPointerEnter={hold} onPointerLeave={release}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
       <ol class="rows" ref={list} onScroll={scrolled} onKeyDown={walk} tabIndex={0} aria-label="Chat" data-testid="chat-list">
         {rows.map((row) =>
           row.kind === 'notice' ? (

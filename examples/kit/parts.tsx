@@ -94,6 +94,7 @@ export function SignIn({ as, room, label, action, onLogin }: SignInProps) {
   }
   return (
     <form class="sign-in" onSubmit={submit} data-testid="sign-in">
+      {/* biome-ignore lint/a11y/noLabelWithoutControl: the input stands inside, in one of two forms */}
       <label>
         <span>{byToken ? 'Token' : label}</span>
         {byToken ? (

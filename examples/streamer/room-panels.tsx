@@ -122,6 +122,7 @@ export function SwitchesPanel({ room, state, act }: PanelProps) {
               <input
                 type="checkbox"
                 role="switch"
+                aria-checked={state.settings[key]}
                 checked={state.settings[key]}
                 onChange={(event) => {
                   const { checked } = event.currentTarget

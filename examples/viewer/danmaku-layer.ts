@@ -11,7 +11,10 @@ export type Danmaku = Messages['danmaku.sent']
 
 const flyingMax = 320
 const ownWaitingMax = 5
+const tellSkippedMs = 500
 const rateSpanMs = 3_000
+/** Arrivals come in lumps and widths differ: a level must carry more than the mean. */
+const headroom = 1.4
 const sizes: Record<string, number> = { s: 0.82, m: 1, l: 1.2 }
 
 export class DanmakuLayer {
@@ -24,6 +27,7 @@ export class DanmakuLayer {
   readonly #calm = matchMedia('(prefers-reduced-motion: reduce)')
   readonly #measure = document.createElement('canvas').getContext('2d')
   readonly #onSkipped: (count: number) => void
+  #skippedTimer: ReturnType<typeof setTimeout> | undefined
   readonly #resized: ResizeObserver
   #area: Area = { width: 0, height: 0 }
   #enabled = true
@@ -46,6 +50,7 @@ export class DanmakuLayer {
   destroy(): void {
     document.removeEventListener('visibilitychange', this.#visibility)
     this.#resized.disconnect()
+    clearTimeout(this.#skippedTimer)
     this.clear()
   }
 
@@ -86,8 +91,9 @@ export class DanmakuLayer {
     const { clientWidth, clientHeight } = this.#root
     const area = { width: clientWidth, height: clientHeight }
     if (area.width === this.#area.width && area.height === this.#area.height) return
+    const turned = area.width !== this.#area.width
     this.#area = area
-    this.clear()
+    if (turned) this.clear()
   }
 
   readonly #visibility = (): void => {
@@ -103,7 +109,10 @@ export class DanmakuLayer {
 
   #skip(): void {
     this.#skipped++
-    this.#onSkipped(this.#skipped)
+    this.#skippedTimer ??= setTimeout(() => {
+      this.#skippedTimer = undefined
+      this.#onSkipped(this.#skipped)
+    }, tellSkippedMs)
   }
 
   #placeOwnSoon(): void {
@@ -122,7 +131,7 @@ export class DanmakuLayer {
 
   #place(danmaku: Danmaku, own: boolean): boolean {
     if (this.#animations.size >= flyingMax && !own) return false
-    const level = levelFor(this.#area, this.#perS(), this.#widthMean)
+    const level = levelFor(this.#area, this.#perS() * headroom, this.#widthMean)
     const still = this.#stillEdge(danmaku)
     const fontPx = fontPxOf(this.#area, level) * (sizes[danmaku.size] ?? 1)
     const width = this.#widthOf(danmaku.text, fontPx) + (own ? 20 : 0)

@@ -47,7 +47,7 @@ function Watch() {
     <div class="watch" data-testid="watch" data-status={room?.status ?? 'joining'}>
       <Header live={live} roomId={roomId} login={login} onSignOut={signOut} />
       <main class="picture">
-        <Stage room={room}>
+        <Stage room={room} hasWall={state?.wall !== undefined}>
           {state?.wall && <WallItem text={state.wall.text} by={state.wall.from?.name} untilAt={state.wall.untilAt} />}
           <StageScreen live={live} onSignOut={signOut} />
           <ConnectionLine connection={live.connection} client={live.client} />

@@ -28,7 +28,7 @@ export function startScene(canvas: HTMLCanvasElement): () => void {
     frame = requestAnimationFrame(step) // stands still by itself while the tab is hidden
     if (now - drawnAt < (calm.matches ? calmFrameMs : frameMs)) return
     drawnAt = now
-    fit(canvas)
+    matchSize(canvas)
     draw(context, calm.matches ? 0 : now / 1_000)
   }
   frame = requestAnimationFrame(step)
@@ -36,7 +36,7 @@ export function startScene(canvas: HTMLCanvasElement): () => void {
 }
 
 /** One canvas pixel per CSS pixel is enough for soft light, and cheap. */
-function fit(canvas: HTMLCanvasElement): void {
+function matchSize(canvas: HTMLCanvasElement): void {
   const { clientWidth, clientHeight } = canvas
   if (canvas.width === clientWidth && canvas.height === clientHeight) return
   canvas.width = clientWidth

@@ -111,27 +111,26 @@ export function SendBox({ room, state, session, replyTo, onReplied }: SendBoxPro
       )}
       {styling && !closed && (
         <div class="styles" data-testid="styles">
-          <div class="palette" role="radiogroup" aria-label="Colour">
+          <fieldset class="palette" aria-label="Colour">
             {palette.map((each) => (
               <button
                 key={each}
                 type="button"
-                role="radio"
-                aria-checked={each === color}
+                aria-pressed={each === color}
                 aria-label={`Colour ${hex(each)}`}
                 class="swatch"
                 style={{ backgroundColor: hex(each) }}
                 onClick={() => setColor(each)}
               />
             ))}
-          </div>
-          <div class="modes" role="radiogroup" aria-label="How it is shown" hidden={openModes.length < 2}>
+          </fieldset>
+          <fieldset class="modes" aria-label="How it is shown" hidden={openModes.length < 2}>
             {openModes.map(({ mode: each, label }) => (
-              <button key={each} type="button" role="radio" aria-checked={each === mode} onClick={() => setMode(each)}>
+              <button key={each} type="button" aria-pressed={each === mode} onClick={() => setMode(each)}>
                 {label}
               </button>
             ))}
-          </div>
+          </fieldset>
         </div>
       )}
       <div class="line">

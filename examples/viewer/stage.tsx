@@ -10,6 +10,7 @@ interface Look {
   on: boolean
   opacity: number
 }
+const overflowShownMs = 3_000
 const lookKey = 'livehouse.danmaku'
 
 function storedLook(): Look {
@@ -22,17 +23,25 @@ function storedLook(): Look {
   }
 }
 
-export function Stage({ room, children }: { room: RoomView | undefined; children?: ComponentChildren }) {
+interface StageProps {
+  room: RoomView | undefined
+  /** Something is pinned over the picture: danmaku fly below it. */
+  hasWall: boolean
+  children?: ComponentChildren
+}
+
+export function Stage({ room, hasWall, children }: StageProps) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const sky = useRef<HTMLDivElement>(null)
   const layer = useRef<DanmakuLayer | undefined>(undefined)
   const [look, setLook] = useState(storedLook)
   const [skipped, setSkipped] = useState(0)
+  const overflowing = useRecent(skipped)
 
   useEffect(() => (canvas.current ? startScene(canvas.current) : undefined), [])
   useEffect(() => {
     if (!sky.current) return
-    const made = new DanmakuLayer(sky.current, throttled(setSkipped))
+    const made = new DanmakuLayer(sky.current, setSkipped)
     layer.current = made
     return () => made.destroy()
   }, [])
@@ -55,13 +64,13 @@ export function Stage({ room, children }: { room: RoomView | undefined; children
   }, [room])
 
   return (
-    <section class="stage" aria-label="Picture" data-testid="stage">
+    <section class={`stage${hasWall ? ' has-wall' : ''}`} aria-label="Picture" data-testid="stage">
       <canvas ref={canvas} class="scene" aria-label="Test picture" />
       <span class="test-label">test picture</span>
       <div ref={sky} class="sky" aria-hidden="true" style={{ opacity: look.opacity }} data-testid="sky" />
       {children}
       <div class="stage-tools">
-        {skipped > 0 && look.on && (
+        {overflowing && look.on && (
           <span class="skipped" title="More came than fit over the picture; they are all in the chat" data-testid="skipped">
             +{skipped} in the chat
           </span>
@@ -94,17 +103,16 @@ export function Stage({ room, children }: { room: RoomView | undefined; children
   )
 }
 
-/** The newest value, at most twice a second. */
-function throttled(show: (value: number) => void): (value: number) => void {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let latest = 0
-  return (value) => {
-    latest = value
-    timer ??= setTimeout(() => {
-      timer = undefined
-      show(latest)
-    }, 500)
-  }
+/** Whether the value changed within the last seconds. */
+function useRecent(value: number): boolean {
+  const [recent, setRecent] = useState(false)
+  useEffect(() => {
+    if (value === 0) return
+    setRecent(true)
+    const timer = setTimeout(() => setRecent(false), overflowShownMs)
+    return () => clearTimeout(timer)
+  }, [value])
+  return recent
 }
 
 export function WallItem({ text, by, untilAt }: { text: string; by: string | undefined; untilAt: number }) {

@@ -1,0 +1,97 @@
+/**
+ * What the homes committed, as seen at the store: the simulation's own record to compare the viewers with.
+ *
+ * The engine tells its store the place (epoch, seq) of every high-lane event, and with `logDanmaku` of every danmaku, at the moment of
+ * commit. `tapped` is the real store with an ear on those calls; nothing is changed.
+ */
+import type { DanmakuData } from '../../schemas/messages.ts'
+import type { Clock } from '../base/clock.ts'
+import type { LogRow, SeqRow, Store } from '../room/store.ts'
+
+export interface Commit {
+  room: string
+  epoch: number
+  seq: number
+  eid: string
+  t: string
+  at: number
+  actor: string
+  d: unknown
+}
+
+export class Commits {
+  readonly #clock: Clock
+  readonly #written = new Map<string, LogRow>()
+  readonly #byPlace = new Map<string, Map<number, Commit>>()
+  readonly #byId = new Map<string, Commit>()
+  /** Ids of danmaku that only their sender may see, and who that is. */
+  readonly shadowed = new Map<string, string>()
+  readonly #isShadowed: (text: string) => boolean
+
+  constructor(clock: Clock, isShadowed: (text: string) => boolean) {
+    this.#clock = clock
+    this.#isShadowed = isShadowed
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  find(eid: string): Commit | undefined {
+    return this.#byId.get(eid)
+  }
+
+  of(room: string, epoch: number): Iterable<Commit> {
+    return this.#byPlace.get(`${room}/${epoch}`)?.values() ?? []
+  }
+
+  at(room: string, epoch: number, seq: number): Commit | undefined {
+    return this.#byPlace.get(`${room}/${epoch}`)?.get(seq)
+  }
+
+  tapped(store: Store): Store {
+    return {
+      createRoom: (info, settings, log) => store.createRoom(info, settings, log),
+      openHome: (roomId) => store.openHome(roomId),
+      write: (roomId, changes, log) => {
+        if (log) this.#written.set(log.eid, log)
+        return store.write(roomId, changes, log)
+      },
+      setSeq: (roomId, rows) => {
+        for (const row of rows) this.#add(roomId, row, this.#written.get(row.eid))
+        store.setSeq(roomId, rows)
+      },
+      appendLog: (roomId, rows) => {
+        for (const row of rows) this.#add(roomId, row, row)
+        store.appendLog(roomId, rows)
+      },
+      listOpen: () => store.listOpen(),
+      readLog: (options) => store.readLog(options),
+      pruneLog: (beforeAt) => store.pruneLog(beforeAt),
+      stats: () => store.stats(),
+      close: () => store.close(),
+    }
+  }
+
+  #add(room: string, { epoch, seq, eid }: SeqRow, row: LogRow | undefined): void {
+    if (!row) throw new Error(`${room}: event ${eid} was committed without having been written`)
+    const { t, actor, d } = row
+    const commit = { room, epoch, seq, eid, t, actor, d, at: this.#clock.now() }
+    const place = `${room}/${epoch}`
+    const inOrder = this.#byPlace.get(place)
+    if (inOrder?.has(seq) || this.#byId.has(eid)) throw new Error(`${place}: seq ${seq} or id ${eid} was committed twice`)
+    if (inOrder) inOrder.set(seq, commit)
+    else this.#byPlace.set(place, new Map([[seq, commit]]))
+    this.#byId.set(eid, commit)
+    this.#written.delete(eid)
+    if (t === 'danmaku.sent' && this.#isShadowed((d as DanmakuData).text)) this.shadowed.set(eid, actor)
+  }
+
+  /** Entitled is one user alone: a shadowed danmaku, or the removal of one. */
+  onlyFor(commit: Commit): string | undefined {
+    if (commit.t === 'danmaku.sent') return this.shadowed.get(commit.eid)
+    if (commit.t !== 'message.removed') return undefined
+    const [first] = (commit.d as { ids: string[] }).ids
+    return first === undefined ? undefined : this.shadowed.get(first)
+  }
+}
