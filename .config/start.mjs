@@ -12,6 +12,8 @@ await main(async () => {
   process.chdir(root)
   await ensurePackages()
   await build()
+  // Whoever opens a page after this finds a room with people in it (`POST /dev/crowd`).
+  process.env.LIVEHOUSE_DEMO_CROWD ??= '40'
   const program = join(root, 'dist/engine/main.js')
   process.argv = [process.execPath, program, 'serve', ...process.argv.slice(2)]
   await import(pathToFileURL(program).href)

@@ -34,6 +34,7 @@ export const optionSchema = Type.Object(
       }),
     ),
     demoRoom: text('demo', 'A room that exists and is open after every start. Empty: none.'),
+    demoCrowd: int(0, 0, 500, 'Simulated viewers that our pages may call into the demo room, where devLogin is on. `npm start` sets 40.'),
     logLevel: Type.Unsafe<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'>(
       Type.String({
         default: 'info',

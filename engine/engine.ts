@@ -16,6 +16,7 @@ import { createMetrics, type Metrics } from './base/metrics.ts'
 import { idSource, type Random, systemRandom } from './base/random.ts'
 import type { Config } from './config.ts'
 import { Addresses } from './edge/addresses.ts'
+import { devCrowd } from './edge/dev-crowd.ts'
 import { demoOwnerId, devLogin, devLoginAllowed } from './edge/dev-login.ts'
 import { Edge } from './edge/edge.ts'
 import { Gateway } from './edge/gateway.ts'
@@ -137,14 +138,22 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
     await edge.drain()
   })
 
+  const origin = () => `${config.host.includes(':') ? `[${config.host}]` : config.host}:${gateway.port}`
   const hasDevLogin = devLoginAllowed(config, env)
+  const hasCrowd = hasDevLogin && config.demoCrowd > 0 && config.demoRoom !== ''
   gateway.route('get', '/healthz', { bodyBytesMax: healthBodyBytesMax }, () => ({
     status: 200,
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ok: true, connections: edge.connections, rooms: homes.loaded }),
+    // What a page may ask for under /dev, so that it need not try and fail.
+    body: JSON.stringify({ ok: true, connections: edge.connections, rooms: homes.loaded, dev: { login: hasDevLogin, crowd: hasCrowd } }),
   }))
   if (hasDevLogin)
     gateway.route('post', '/dev/token', { bodyBytesMax: devTokenBytesMax }, devLogin({ config, clock, newId, secret }))
+  if (hasCrowd) {
+    const crowd = devCrowd(config, () => `ws://${origin()}/live`)
+    gateway.route('post', '/dev/crowd', { bodyBytesMax: devTokenBytesMax }, crowd.handler)
+    stops.push(() => crowd.stop())
+  }
   const pages = await loadPages(config.pagesDir)
   gateway.route('get', '/*', { bodyBytesMax: 0 }, pages.serve)
   await gateway.listen()
@@ -153,11 +162,10 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
   const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId })
   stops.push(() => admin.close())
 
-  const origin = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${gateway.port}`
   log.info({ publicPort: gateway.port, adminUrl: admin.url, dataDir: config.dataDir, devLogin: hasDevLogin }, 'started')
   return {
-    publicUrl: `http://${origin}`,
-    webSocketUrl: `ws://${origin}/live`,
+    publicUrl: `http://${origin()}`,
+    webSocketUrl: `ws://${origin()}/live`,
     adminUrl: admin.url,
     config,
     secret,

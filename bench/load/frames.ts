@@ -41,8 +41,9 @@ const controlBytesMax = 125
 
 export class FrameWalk {
   frames = 0
-  /** Whole messages are collected for as long as this is set. */
+  /** Whole messages of at most `messageBytesMax` are collected for as long as this is set. */
   onMessage: ((opcode: number, payload: Buffer) => void) | undefined
+  messageBytesMax = Number.POSITIVE_INFINITY
   readonly #onControl: (opcode: number, payload: Buffer) => void
   #left = 0
   #opcode = 0
@@ -113,7 +114,7 @@ export class FrameWalk {
     const control = this.#opcode >= 8
     if (control && this.#left > controlBytesMax) throw new Error(`a control frame of ${this.#left} bytes: the walk lost its way`)
     if (!control) this.frames++
-    if (control || this.onMessage) this.#parts = []
+    if (control || (this.onMessage && this.#left <= this.messageBytesMax)) this.#parts = []
   }
 }
 

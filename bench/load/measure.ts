@@ -26,7 +26,9 @@ export interface Measured {
   arrivedMin: number
   arrivedMax: number
   closed: Record<string, number>
+  /** Of sending, and from the first message to the last arrival. */
   seconds: number
+  wholeSeconds: number
   cpuUs: number
   bytes: number
   frames: number
@@ -35,7 +37,18 @@ export interface Measured {
 
 export function nothing(name: string): Measured {
   const zero = { connections: 0, sent: 0, accepted: 0, expected: 0, arrived: 0, arrivedMin: 0, arrivedMax: 0 }
-  return { name, ...zero, refused: {}, closed: {}, seconds: 0, cpuUs: 0, bytes: 0, frames: 0, times: new Histogram() }
+  return {
+    name,
+    ...zero,
+    refused: {},
+    closed: {},
+    seconds: 0,
+    wholeSeconds: 0,
+    cpuUs: 0,
+    bytes: 0,
+    frames: 0,
+    times: new Histogram(),
+  }
 }
 
 export class Run {
@@ -72,10 +85,11 @@ export class Run {
     const start = performance.now()
     await this.swarm.talk(load.perS, load.forMs)
     const seconds = (performance.now() - start) / 1000
-    const counts = await this.swarm.settled((now) => this.#expected(now))
+    const { counts, lastMs } = await this.swarm.settled((now) => this.#expected(now))
+    const wholeSeconds = Math.max(seconds, (lastMs - start) / 1000)
     const cpuUs = this.server.usage().cpuUs - cpuBefore
     if (!this.server.alive()) throw new Error(`${this.server.name} died:\n${this.server.log}`)
-    const slice = this.#measured(counts, seconds, cpuUs)
+    const slice = this.#measured(counts, { seconds, wholeSeconds, cpuUs })
     add(this.measured, slice)
     return slice
   }
@@ -94,19 +108,19 @@ export class Run {
     return (this.server.replies ? counts.accepted : counts.sent) * counts.members
   }
 
-  #measured(counts: Counts, seconds: number, cpuUs: number): Measured {
+  #measured(counts: Counts, spent: { seconds: number; wholeSeconds: number; cpuUs: number }): Measured {
     const { members: connections, pings: _, ...rest } = counts
     const times = new Histogram()
     times.merge(this.swarm.times)
     const accepted = this.server.replies ? counts.accepted : counts.sent
-    return { name: this.server.name, connections, ...rest, accepted, expected: this.#expected(counts), seconds, cpuUs, times }
+    return { name: this.server.name, connections, ...rest, accepted, expected: this.#expected(counts), ...spent, times }
   }
 }
 
 function add(sum: Measured, slice: Measured): void {
   sum.connections = slice.connections
   for (const key of ['sent', 'accepted', 'expected', 'arrived', 'arrivedMin', 'arrivedMax'] as const) sum[key] += slice[key]
-  for (const key of ['seconds', 'cpuUs', 'bytes', 'frames'] as const) sum[key] += slice[key]
+  for (const key of ['seconds', 'wholeSeconds', 'cpuUs', 'bytes', 'frames'] as const) sum[key] += slice[key]
   for (const [code, n] of Object.entries(slice.refused)) sum.refused[code] = (sum.refused[code] ?? 0) + n
   sum.closed = slice.closed
   sum.times.merge(slice.times)
@@ -136,12 +150,12 @@ export interface Figures {
 }
 
 export function figures(measured: Measured, rssPerConnectionBytes?: number): Figures {
-  const { name, connections, seconds, arrived, expected, cpuUs, times } = measured
+  const { name, connections, seconds, wholeSeconds, arrived, expected, cpuUs, times } = measured
   return {
     name,
     connections,
     messagesPerS: measured.accepted / seconds,
-    deliveriesPerS: arrived / seconds,
+    deliveriesPerS: arrived / wholeSeconds,
     expected,
     arrived,
     everythingArrived: arrived === expected && measured.arrivedMin === measured.arrivedMax && expected > 0,
@@ -149,10 +163,10 @@ export function figures(measured: Measured, rssPerConnectionBytes?: number): Fig
     p99Ms: times.quantileMs(0.99),
     maxMs: times.maxMs,
     timedSamples: times.count,
-    cpuShare: cpuUs / 1e6 / seconds,
+    cpuShare: cpuUs / 1e6 / wholeSeconds,
     cpuUsPerDelivery: cpuUs / Math.max(1, arrived),
     deliveriesPerCpuSecond: arrived / Math.max(1e-6, cpuUs / 1e6),
-    framesPerSPerConnection: measured.frames / connections / seconds,
+    framesPerSPerConnection: measured.frames / connections / wholeSeconds,
     bytesPerDelivery: measured.bytes / Math.max(1, arrived),
     rssPerConnectionBytes,
     refused: measured.refused,

@@ -3,8 +3,8 @@
  *
  *   connect -> 101 -> session.open + room.join (written at once) -> both answered -> counting
  *
- * A viewer looks for markers in what the socket read. A talker needs the answers to its messages too, so it looks at whole
- * messages; there are few of them.
+ * A viewer looks for markers in what the socket read. A talker needs the answers to its messages too, so it looks into
+ * small frames as well.
  */
 import { connect, type Socket } from 'node:net'
 import { decodeServerFrame, type Encoding, encodeRequest, isReply, subprotocols } from '../../schemas/wire.ts'
@@ -27,6 +27,8 @@ export interface MemberOptions {
 const readBuffer = Buffer.alloc(262_144)
 const okMark = Buffer.from('"ok":true')
 const refusedMark = Buffer.from('"ok":false')
+/** An answer comes in a frame of its own; larger frames are danmaku, and looking into them would make the client the bottleneck. */
+const answerBytesMax = 512
 const openTimeoutMs = 30_000
 
 export class Member {
@@ -123,6 +125,7 @@ export class Member {
         if (!message.ok) return fail(new Error(`${message.re}: ${message.err.code} ${message.err.msg}`))
         if (message.re !== 'join') continue
         this.walk.onMessage = talker ? (_, whole) => this.#replies(whole) : undefined
+        this.walk.messageBytesMax = answerBytesMax
         this.#counting = true
         done()
       }

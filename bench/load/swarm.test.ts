@@ -111,6 +111,9 @@ describe('walking over frames', () => {
     walk.onMessage = (_, payload) => lengths.push(payload.length)
     feed(walk, stream, [997])
     expect(lengths).toEqual([100, 70_000, 300])
+    walk.messageBytesMax = 299
+    feed(walk, stream, [997])
+    expect(lengths).toEqual([100, 70_000, 300, 100])
   })
 
   test('a control frame that cannot be is an error, not a count', () => {

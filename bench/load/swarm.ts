@@ -46,6 +46,7 @@ export type Ask =
   | { op: 'end' }
 
 const settleQuietMs = 2_000
+const settleMsMax = 15_000
 const pollMs = 50
 const tokenTtlMs = 3_600_000
 
@@ -95,14 +96,15 @@ export class Swarm {
     return all.reduce(addCounts)
   }
 
-  /** The counts once everything expected has arrived, or nothing has for two seconds. */
-  async settled(expected: (counts: Counts) => number): Promise<Counts> {
+  /** The counts once everything expected has arrived, or nothing has for two seconds, or a backlog takes too long; `lastMs`: when the last arrival was seen. */
+  async settled(expected: (counts: Counts) => number): Promise<{ counts: Counts; lastMs: number }> {
     let last = await this.counts()
     let sinceMs = performance.now()
+    const untilMs = sinceMs + settleMsMax
     while (true) {
       const goal = expected(last)
       if (goal > 0 && last.arrived >= goal && answered(last)) break
-      if (performance.now() - sinceMs > settleQuietMs) break
+      if (performance.now() - sinceMs > settleQuietMs || performance.now() > untilMs) break
       await new Promise((resolve) => setTimeout(resolve, pollMs))
       const now = await this.counts()
       if (now.arrived !== last.arrived || now.accepted !== last.accepted) sinceMs = performance.now()
@@ -111,7 +113,7 @@ export class Swarm {
     const times = (await this.#talk.ask({ op: 'times' })) as { count: number; maxMs: number; bins: Uint32Array }
     this.times.clear()
     this.times.merge(times)
-    return last
+    return { counts: last, lastMs: sinceMs }
   }
 
   async end(): Promise<void> {

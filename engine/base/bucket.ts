@@ -5,17 +5,18 @@
  *     if (waitMs > 0) refuse('rate.limited', { retryAfterMs: waitMs })
  */
 export class TokenBucket {
-  #tokens = -1
+  /** In thousandths of a token: whole numbers, so that a promised wait is exact. */
+  #milli = -1
   #at = 0
 
   take(now: number, rate: { perS: number; burst: number }): number {
-    if (this.#tokens < 0) this.#tokens = rate.burst
-    else this.#tokens = Math.min(rate.burst, this.#tokens + ((now - this.#at) * rate.perS) / 1000)
+    const full = rate.burst * 1000
+    this.#milli = this.#milli < 0 ? full : Math.min(full, this.#milli + (now - this.#at) * rate.perS)
     this.#at = now
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1
+    if (this.#milli >= 1000) {
+      this.#milli -= 1000
       return 0
     }
-    return Math.max(1, Math.ceil(((1 - this.#tokens) * 1000) / rate.perS))
+    return Math.max(1, Math.ceil((1000 - this.#milli) / rate.perS))
   }
 }

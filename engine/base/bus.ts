@@ -62,6 +62,11 @@ export class LocalBus implements Bus {
     this.#onError = onError
   }
 
+  /** Requests that wait for their answer. */
+  get pending(): number {
+    return this.#pending.size
+  }
+
   publish(subject: string, message: BusMessage): void {
     if (this.#closed) return
     const handlers = this.#match(subject)

@@ -21,6 +21,7 @@ import {
 import { ManualClock } from '../base/clock.ts'
 import { type ClientOptions, type ClientState, LiveClient } from './client.ts'
 import { ClientClosedError, ConnectionLostError, RefusedError, TooManyCallsError } from './faults.ts'
+import type { Host } from './host.ts'
 import { nodeHost } from './node.ts'
 import type { RoomEvent, RoomView } from './room.ts'
 
@@ -147,12 +148,13 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve))
 })
 
-function start(options: Partial<ClientOptions> = {}): LiveClient {
+function start(options: Partial<ClientOptions> = {}, more: Partial<Host> = {}): LiveClient {
   const host = {
     ...nodeHost,
     now: () => clock.now(),
     after: (ms: number, fn: () => void) => clock.after(ms, fn),
     random: () => 0.5,
+    ...more,
   }
   client = new LiveClient(host, { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/live`, ...options })
   client.on('state', (state) => states.push(state))
@@ -528,4 +530,22 @@ test('a frame that cannot be read drops the connection', async () => {
   peer.socket.send(new Uint8Array([10, 200]))
   expect(await faults.next()).toMatchObject({ name: 'WireError' })
   await until('waiting')
+})
+
+test('an address that is none is refused at once; a socket that cannot be made is tried again', async () => {
+  expect(() => new LiveClient(nodeHost, { url: 'http://127.0.0.1/live' })).toThrow(TypeError)
+  let broken = true
+  const openSocket: typeof nodeHost.openSocket = (url, subprotocol) => {
+    if (broken) throw new Error('no network')
+    return nodeHost.openSocket(url, subprotocol)
+  }
+  const live = start({}, { openSocket })
+  const faults = new Arrivals<unknown>()
+  live.on('error', (error) => faults.push(error))
+  const { retryInMs } = await until('waiting')
+  expect(await faults.next()).toMatchObject({ message: 'no network' })
+  broken = false
+  await clock.advanceAsync(retryInMs)
+  await (await peers.next()).open()
+  await until('open')
 })

@@ -110,6 +110,7 @@ export class LiveClient {
   #reporting = false
 
   constructor(host: Host, options: ClientOptions) {
+    if (!/^wss?:$/.test(new URL(options.url).protocol)) throw new TypeError(`not a WebSocket address: ${options.url}`)
     this.#host = host
     this.#options = { ...defaults, ...withoutUndefined(options) } as Settled
     this.#listeners = new Listeners<ClientEvents>((error) => this.#fault(error, true))
@@ -189,8 +190,17 @@ export class LiveClient {
       return this.#wait('no token could be had')
     }
     if (this.#state.name !== 'connecting' || this.#link) return
+    try {
+      this.#link = this.#openLink()
+    } catch (error) {
+      this.#fault(error)
+      this.#wait('no socket could be opened')
+    }
+  }
+
+  #openLink(): Link {
     const { url, encoding, connectTimeoutMs } = this.#options
-    const link: Link = new Link(
+    return new Link(
       { host: this.#host, url, encoding, connectTimeoutMs },
       {
         opened: () => this.#hello(),
@@ -203,7 +213,6 @@ export class LiveClient {
         ended: (code, reason) => this.#lost(code, reason),
       },
     )
-    this.#link = link
   }
 
   async #takeToken(): Promise<void> {

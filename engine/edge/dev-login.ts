@@ -9,8 +9,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import type { IdSource } from '../base/random.ts'
-import type { Config } from '../config.ts'
-import { isLoopback } from './addresses.ts'
+import { type Config, isLoopback } from '../config.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from './gateway.ts'
 import { signToken } from './tokens.ts'
 
@@ -44,10 +43,10 @@ export function devLogin(parts: DevLoginParts): HttpHandler {
   }
 }
 
-function isOurs(request: HttpRequest): boolean {
+export function isOurs(request: HttpRequest): boolean {
   const host = request.header('host')
-  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
-  if (!isLoopback(name)) return false
+  // The whole name: `127.0.0.1.example.org` belongs to whoever owns the domain.
+  if (!isLoopback(host.replace(/:\d+$/, ''))) return false
   const origin = request.header('origin')
   return origin === '' || origin === `http://${host}` || origin === `https://${host}`
 }
@@ -55,7 +54,7 @@ function isOurs(request: HttpRequest): boolean {
 function readBody(body: Uint8Array): { as: 'viewer' | 'owner'; name: string; room: string } | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(body).toString())
-    if (typeof value !== 'object' || value === null) return undefined
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
     const { as = 'viewer', name = '', room = '' } = value as Record<string, unknown>
     if ((as !== 'viewer' && as !== 'owner') || typeof name !== 'string' || typeof room !== 'string') return undefined
     return { as, name: name.slice(0, 64), room }
@@ -64,7 +63,7 @@ function readBody(body: Uint8Array): { as: 'viewer' | 'owner'; name: string; roo
   }
 }
 
-const json = (status: number, value: unknown): HttpResponse => ({
+export const json = (status: number, value: unknown): HttpResponse => ({
   status,
   headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   body: JSON.stringify(value),

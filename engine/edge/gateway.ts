@@ -225,7 +225,8 @@ export class Gateway implements Fanout {
       done = true
       onBody(body)
     }
-    if (contentLength.length > contentLengthDigitsMax || Number(contentLength) > bytesMax) finish(undefined)
+    // A response that was answered must not be touched again, not even to listen to it.
+    if (contentLength.length > contentLengthDigitsMax || Number(contentLength) > bytesMax) return finish(undefined)
     res.onData((chunk, isLast) => {
       if (done) return
       size += chunk.byteLength

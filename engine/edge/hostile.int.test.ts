@@ -115,7 +115,7 @@ describe('a JSON connection', () => {
   ])('the room %j reaches no subject of the bus', async (room) => {
     const client = await engine.connect({ token: await engine.token('rude') })
     for (const t of ['room.join', 'danmaku.send', 'room.mute'])
-      expect(await client.refused(t, { userId: 'a', durationMs: 0, text: 'x' }, room)).toMatchObject({ ok: undefined })
+      expect(await client.refused(t, { userId: 'a', durationMs: 0, text: 'x' }, room)).toMatchObject({ code: 'request.invalid', d: { field: 'room' } })
     client.drop()
     await othersAreFine()
   })

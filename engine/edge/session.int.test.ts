@@ -55,15 +55,25 @@ describe('tokens', () => {
       empty: '',
       'with spaces': ` ${forge(secret, good)}`,
     }
-    const client = await engine.connect({ open: false })
     for (const [what, token] of Object.entries(bad)) {
-      const err = await client.refused('session.open', { token })
+      const stranger = await engine.connect({ open: false })
+      const err = await stranger.refused('session.open', { token })
+      stranger.drop()
       expect(err, what).toEqual({ code: 'auth.invalid', msg: expect.any(String) })
       expect(err.msg, what).not.toContain(what)
     }
+    const client = await engine.connect({ open: false })
     expect(await client.refused('session.open', { token: 'x'.repeat(5000) })).toMatchObject({ code: 'request.invalid' })
+    expect(await client.refused('session.open', { token: 'rubbish' })).toMatchObject({ code: 'auth.invalid' })
     expect(await client.ok('session.open', { token: forge(secret, good) })).toMatchObject({ userId: 'ann', anonymous: false })
     expect(await client.refused('session.open', {})).toMatchObject({ code: 'session.already_open' })
+  })
+
+  it('after three bad ones the connection is closed, and the client need not come back with them', async () => {
+    engine = await startTestEngine()
+    const client = await engine.connect({ open: false })
+    for (let n = 0; n < 3; n++) expect(await client.refused('session.open', { token: 'x' })).toMatchObject({ code: 'auth.invalid' })
+    expect(await client.closed).toMatchObject({ code: 4503 })
   })
 
   it('a refused one leaves nothing open: what was pipelined behind it is refused too', async () => {

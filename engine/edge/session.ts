@@ -113,10 +113,11 @@ export class Session implements SocketHandler {
       this.#refuse('', refusal('request.too_large', { d: { max: config.inboundFrameBytesMax } }).err)
       return this.end('frameTooLarge')
     }
-    const waitMs = this.#bucket.take(this.#host.now(), { perS: config.commandsPerSMax, burst: config.commandsPerSMax * 2 })
     const requests = this.#decode(frame, isBinary)
     if (!requests) return
+    // Per request, not per frame: a protobuf frame may hold many.
     for (const request of requests) {
+      const waitMs = this.#bucket.take(this.#host.now(), { perS: config.commandsPerSMax, burst: config.commandsPerSMax * 2 })
       if (waitMs > 0) this.#limited(request, waitMs)
       else this.#accept(request)
       if (this.isClosed) return

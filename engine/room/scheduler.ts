@@ -29,6 +29,11 @@ export class Scheduler {
     this.#onError = onError
   }
 
+  /** Entries of the heap, stale ones too. */
+  get size(): number {
+    return this.#heap.length
+  }
+
   /** Wake `who` at `at`, or earlier if that was asked for before. */
   at(who: Sleeper, at: number): void {
     const known = this.#wanted.get(who)

@@ -76,14 +76,19 @@ function keepJoined(client: LiveClient, roomId: string, update: (part: Partial<L
   client.on('state', (connection) => {
     if (stopped) return
     update({ connection })
-    if (connection.name === 'closed') update({ end: { code: 'connection.closed', message: connection.reason, detail: {} } })
+    if (connection.name === 'closed') finish({ code: 'connection.closed', message: connection.reason, detail: {} })
   })
+  // The first reason is the one with the words in it: a kick says why, the close that follows does not.
+  let ended = false
+  const finish = (end: RoomEnd) => {
+    if (stopped || ended) return
+    ended = true
+    update({ end })
+  }
 
   const watch = (room: RoomView) => {
     room.on('change', (state) => update({ state }))
-    room.on('ended', (end) => {
-      if (!stopped) update({ end })
-    })
+    room.on('ended', finish)
     update({ room, state: room.state, notNow: undefined, end: undefined })
   }
   const join = async () => {
@@ -93,7 +98,7 @@ function keepJoined(client: LiveClient, roomId: string, update: (part: Partial<L
     } catch (error) {
       if (stopped || error instanceof ClientClosedError) return
       if (error instanceof RefusedError && !error.retry)
-        return update({ end: { code: error.code, message: error.message, detail: error.detail } })
+        return finish({ code: error.code, message: error.message, detail: error.detail })
       if (error instanceof RefusedError) update({ notNow: error })
       timer = setTimeout(join, joinAgainMs)
     }

@@ -11,7 +11,7 @@ const gatherMs = 1_000
 const tapsPerFrameMax = 30
 const tapsWaitingMax = 300
 const heartsMax = 24
-const heartHues = [348, 12, 330, 285, 200]
+const heartHues = [348, 12, 330, 300, 28]
 
 interface LikeProps {
   room: RoomView | undefined
@@ -24,7 +24,7 @@ export function LikeButton({ room, state, signedIn, onRefused }: LikeProps) {
   const hearts = useRef<HTMLSpanElement>(null)
   const taps = useRef(0)
   const [unsent, setUnsent] = useState(0)
-  const disabled = !state || !state.settings.like || state.room.state !== 'open'
+  const disabled = !state?.settings.like || state.room.state !== 'open'
 
   useEffect(() => {
     if (!room) return

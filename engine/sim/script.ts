@@ -1,0 +1,312 @@
+/**
+ * What the simulated people do: one action a step, drawn from the seed.
+ *
+ * People come, speak, leave, come back with or without a resume, read slowly, lose their line; staff mutes, kicks, removes, opens and
+ * closes; strangers send rubbish and floods; now and then a room is hot for a while, or quiet.
+ */
+import { type Random, randomInt } from '../base/random.ts'
+import type { Viewer } from './viewer.ts'
+import { ownerId, patrolId, roomIds, staffId, viewerIds, type World } from './world.ts'
+
+type Draft = Record<string, unknown>
+interface Action {
+  weight: number
+  name: string
+  run(script: Script): void | Promise<void>
+}
+
+const viewersMax = 18
+const longTokenMs = 3_600_000
+const shortTokenMs = 4_000
+
+export class Script {
+  readonly world: World
+  readonly random: Random
+  #texts = 0
+  #moodSteps = 0
+  mood: 'quiet' | 'lively' | 'hot' = 'lively'
+  /** Where somebody was, for a resume. */
+  readonly left: { userId: string; room: string; epoch: number; seq: number }[] = []
+
+  constructor(world: World) {
+    this.world = world
+    this.random = world.random
+  }
+
+  async step(): Promise<void> {
+    if (this.#moodSteps-- <= 0) {
+      this.mood = this.pick(['quiet', 'lively', 'lively', 'hot'] as const)
+      this.#moodSteps = 10 + randomInt(this.random, 40)
+    }
+    const action = this.#draw()
+    this.world.trace(`step ${action.name}`)
+    await action.run(this)
+    if (this.mood === 'hot') for (let i = 0; i < 3; i++) speak(this)
+    await this.world.clock.advanceAsync(this.#pauseMs())
+  }
+
+  #pauseMs(): number {
+    const dice = this.random.float()
+    if (this.mood === 'hot') return randomInt(this.random, 40)
+    if (dice < 0.02) return 1_000 + randomInt(this.random, 3_000)
+    return this.mood === 'quiet' ? randomInt(this.random, 400) : randomInt(this.random, 80)
+  }
+
+  #draw(): Action {
+    let left = randomInt(this.random, weightSum)
+    for (const action of actions) {
+      left -= action.weight
+      if (left < 0) return action
+    }
+    return actions[0] as Action
+  }
+
+  chance(probability: number): boolean {
+    return this.random.float() < probability
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[randomInt(this.random, list.length)] as T
+  }
+
+  room(): string {
+    return this.chance(0.01) ? 'nowhere' : this.chance(0.7) ? roomIds[0] : roomIds[1]
+  }
+
+  /** Somebody with a session. */
+  somebody(): Viewer | undefined {
+    const open = this.world.live.filter((viewer) => viewer.isOpen)
+    return open.length === 0 ? undefined : this.pick(open)
+  }
+
+  /** Somebody in a room, and which. */
+  inRoom(userId?: string): { viewer: Viewer; room: string } | undefined {
+    const places = this.world.live.flatMap((viewer) =>
+      userId === undefined || viewer.userId === userId ? [...viewer.stays.keys()].map((room) => ({ viewer, room })) : [],
+    )
+    return places.length === 0 ? undefined : this.pick(places)
+  }
+
+  text(prefix: string): string {
+    return `${prefix} ${++this.#texts}`
+  }
+
+  person(): string {
+    return this.pick([...viewerIds, ...viewerIds, staffId, ownerId, 'stranger'])
+  }
+}
+
+// ---------------------------------------------------------------- coming and going
+
+async function arrive(script: Script, userId?: string): Promise<Viewer> {
+  const { world } = script
+  const viewer = world.connect()
+  if (userId === undefined && script.chance(0.25)) {
+    viewer.send('session.open', script.chance(0.5) ? { deviceId: script.pick(['d1', 'd2', 'd3', 'd4']) } : {})
+  } else {
+    const who = userId ?? script.pick([...viewerIds, ownerId, staffId, patrolId])
+    viewer.send('session.open', { token: await world.token(who, script.chance(0.05) ? shortTokenMs : longTokenMs) })
+  }
+  return viewer
+}
+
+async function come(script: Script): Promise<void> {
+  if (script.world.live.length >= viewersMax) return leaveForGood(script)
+  const viewer = await arrive(script)
+  // Open, join and the first words in one breath.
+  viewer.send('room.join', script.chance(0.3) ? { source: 'search' } : {}, script.room())
+  if (script.chance(0.3)) viewer.send('danmaku.send', { text: script.text('first') }, roomIds[0])
+  await script.world.verified(viewer)
+}
+
+async function comeBack(script: Script): Promise<void> {
+  const place = script.left.pop()
+  if (!place || script.world.live.length >= viewersMax) return
+  const viewer = await arrive(script, place.userId)
+  viewer.send('room.join', { resume: { epoch: place.epoch, seq: place.seq } }, place.room)
+  await script.world.verified(viewer)
+}
+
+function remember(script: Script, viewer: Viewer): void {
+  for (const { room, epoch, lastSeq } of viewer.stays.values())
+    if (!viewer.anonymous) script.left.push({ userId: viewer.userId, room, epoch, seq: lastSeq })
+  if (script.left.length > 10) script.left.shift()
+}
+
+function leaveForGood(script: Script): void {
+  const viewer = script.world.live.length > 0 ? script.pick(script.world.live) : undefined
+  if (!viewer) return
+  remember(script, viewer)
+  viewer.socket.cut(script.chance(0.5) ? 0 : randomInt(script.random, 2_000))
+}
+
+function join(script: Script): void {
+  const viewer = script.somebody()
+  if (!viewer) return
+  const room = script.room()
+  const stay = viewer.stays.get(room)
+  const resume = stay && script.chance(0.3) ? { resume: { epoch: stay.epoch, seq: stay.lastSeq } } : {}
+  viewer.send('room.join', resume, room)
+}
+
+function leave(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  place.viewer.send('room.leave', {}, place.room)
+  if (script.chance(0.3)) place.viewer.send('room.join', {}, place.room)
+}
+
+// ---------------------------------------------------------------- speaking
+
+function speak(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  const { viewer, room } = place
+  const d: Draft = { text: script.text('say') }
+  if (script.chance(0.2)) d.replyTo = viewer.recent.length > 0 ? script.pick(viewer.recent) : 'none'
+  if (script.chance(0.1)) d.color = script.pick([0xffffff, 0xff5252, 0x123456])
+  if (script.chance(0.05)) d.text = script.pick(['', ' \u200b ', 'x'.repeat(60), 'the same', '\ud800 alone'])
+  if (script.chance(0.05)) d.emoteId = script.pick(['clap', 'no_such'])
+  viewer.send('danmaku.send', d, room)
+}
+
+function speakWithKey(script: Script): void {
+  const place = script.inRoom()
+  if (!place || place.viewer.anonymous) return
+  const text = script.text('key')
+  for (let i = script.chance(0.3) ? 2 : 1; i > 0; i--) place.viewer.send('danmaku.send', { text }, place.room, text)
+}
+
+/** Answers were lost: the same keys again, from another session of the user if the first is gone. */
+function retry(script: Script): void {
+  for (const viewer of script.world.viewers) {
+    for (const asked of viewer.retries.splice(0)) {
+      const again = script.inRoom(viewer.userId)
+      if (again && again.room === asked.room) again.viewer.send(asked.t, asked.d, asked.room, asked.ik)
+      else if (script.chance(0.8)) viewer.retries.push(asked)
+    }
+  }
+}
+
+function crowdSpeaks(script: Script): void {
+  for (let i = 0; i < 12; i++) speak(script)
+}
+
+function like(script: Script): void {
+  const place = script.inRoom()
+  place?.viewer.send(script.chance(0.8) ? 'like.tap' : 'share.report', {}, place.room)
+}
+
+function read(script: Script): void {
+  const viewer = script.somebody()
+  if (script.chance(0.3)) viewer?.send('session.ping', { at: 1 })
+  else if (script.chance(0.5)) viewer?.send('room.list', {})
+  else viewer?.send('room.list_restrictions', {}, script.room())
+}
+
+// ---------------------------------------------------------------- keeping order
+
+function moderate(script: Script): void {
+  const place = script.inRoom(script.pick([ownerId, staffId, patrolId])) ?? script.inRoom()
+  if (!place) return
+  const { viewer, room } = place
+  const userId = script.person()
+  const [t, d] = script.pick<[string, Draft]>([
+    ['room.mute', { userId, durationMs: script.pick([0, -1, 500, 3_000]) }],
+    ['room.unmute', { userId }],
+    ['room.unmute', { userId }],
+    ['room.kick', { userId, banMs: script.pick([0, 0, 1_000, 5_000, -1]) }],
+    ['room.unban', { userId }],
+    ['room.unban', { userId }],
+    ['danmaku.remove', script.chance(0.5) ? { userId } : { id: script.pick([...viewer.recent, 'none']) }],
+    ['wall.show', script.chance(0.7) ? { messageId: script.pick([...viewer.recent, 'none']), showMs: 2_000 } : { text: 'hello' }],
+    ['wall.hide', {}],
+    ['room.set_settings', script.chance(0.5) ? { slowModeMs: script.pick([0, 0, 300]) } : { like: script.chance(0.7) }],
+    ['room.set_settings', { muteAll: script.chance(0.2), uniqueChat: script.chance(0.2) }],
+    ['room.update', { title: script.text('title') }],
+    ['room.grant_role', { userId, role: script.pick(['admin', 'assistant']) }],
+    ['room.revoke_role', { userId, role: script.pick(['admin', 'assistant']) }],
+  ])
+  viewer.send(t, d, room)
+}
+
+/** Closed rooms do not stay closed: a room without people shows nothing. */
+function openOrClose(script: Script): void {
+  const room = script.pick(roomIds)
+  void script.world.homes.call(room, {
+    t: script.chance(0.3) ? 'room.close' : 'room.open',
+    d: {},
+    actor: { userId: ownerId, name: 'Owner', anonymous: false, scope: [] },
+  })
+}
+
+function shadow(script: Script): void {
+  const { shadowing, pondering } = script.world
+  const set = script.chance(0.6) ? shadowing : pondering
+  const userId = script.pick(viewerIds)
+  if (!set.delete(userId)) set.add(userId)
+}
+
+// ---------------------------------------------------------------- trouble
+
+function changePace(script: Script): void {
+  const viewer = script.somebody()
+  if (viewer) viewer.socket.pace = viewer.socket.pace === 'fast' ? script.pick(['slow', 'stuck'] as const) : 'fast'
+}
+
+const utf8 = new TextEncoder()
+
+function rubbish(script: Script): void {
+  const viewer = script.somebody()
+  if (!viewer) return
+  const bytes = Uint8Array.from({ length: randomInt(script.random, 40) }, () => randomInt(script.random, 256))
+  const frame = script.pick<string | Uint8Array>([
+    bytes,
+    '{"id":"x","t":"danmaku.sned","room":"r1","d":{}}',
+    '{"id":"x","t":"danmaku.send","room":"a.b","d":{"text":5}}',
+    '{"id":"x","t":"room.mute","room":"r1","d":{"userId":"*","durationMs":1e99}}',
+    '[[[[[[[[[[[[1]]]]]]]]]]]]',
+    `{"id":"x","t":"danmaku.send","room":"r1","d":{"text":"${'y'.repeat(script.chance(0.1) ? 20_000 : 50)}"}}`,
+  ])
+  viewer.sendRaw(typeof frame === 'string' ? utf8.encode(frame) : frame, script.chance(0.3) !== (viewer.encoding === 'proto'))
+}
+
+function flood(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  const count = script.pick([10, 40, 160])
+  for (let i = 0; i < count; i++) place.viewer.send('danmaku.send', { text: script.text('flood') }, place.room)
+}
+
+function changeWeather(script: Script): void {
+  const { bus } = script.world
+  if (!weather.get(script.world)) return
+  const drop = script.pick([0, 0.05, 0.2])
+  const storm = { drop, repeat: script.pick([0, 0.1]), delay: script.pick([0, 0.5]), delayMsMax: script.pick([20, 400]) }
+  bus.faults = script.chance(0.5) ? { drop: 0, repeat: 0, delay: 0, delayMsMax: 0 } : storm
+}
+
+/** Whether the bus of a world may misbehave. */
+export const weather = new WeakMap<World, boolean>()
+
+const actions: readonly Action[] = [
+  { weight: 14, name: 'come', run: come },
+  { weight: 5, name: 'come back', run: comeBack },
+  { weight: 6, name: 'leave for good', run: leaveForGood },
+  { weight: 6, name: 'join', run: join },
+  { weight: 4, name: 'leave', run: leave },
+  { weight: 24, name: 'speak', run: speak },
+  { weight: 10, name: 'speak with a key', run: speakWithKey },
+  { weight: 6, name: 'retry', run: retry },
+  { weight: 3, name: 'the crowd speaks', run: crowdSpeaks },
+  { weight: 8, name: 'like', run: like },
+  { weight: 4, name: 'read', run: read },
+  { weight: 14, name: 'moderate', run: moderate },
+  { weight: 3, name: 'open or close', run: openOrClose },
+  { weight: 4, name: 'shadow', run: shadow },
+  { weight: 5, name: 'change pace', run: changePace },
+  { weight: 4, name: 'rubbish', run: rubbish },
+  { weight: 1, name: 'flood', run: flood },
+  { weight: 4, name: 'change the weather', run: changeWeather },
+]
+const weightSum = actions.reduce((sum, { weight }) => sum + weight, 0)

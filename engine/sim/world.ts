@@ -1,0 +1,248 @@
+/**
+ * The real parts of the engine on a clock that stands still, chance from a seed, and a network and a bus that misbehave on request.
+ *
+ * Two edges (`e1`, `e2`) and one node with homes, as if on three machines: everything between them goes over the bus.
+ */
+import { type Bus, LocalBus } from '../base/bus.ts'
+import { elapsedMs, ManualClock, settle } from '../base/clock.ts'
+import { idSource, type Random, randomInt, seededRandom } from '../base/random.ts'
+import { type Config, configFrom } from '../config.ts'
+import { Edge } from '../edge/edge.ts'
+import { signToken } from '../edge/tokens.ts'
+import { allow, Guards } from '../plugin/guards.ts'
+import { DeliveryAccounts } from '../room/account.ts'
+import type { Actor, Answer } from '../room/call.ts'
+import { noCounts } from '../room/event.ts'
+import { Homes } from '../room/homes.ts'
+import { Scheduler } from '../room/scheduler.ts'
+import { openStoreInline, type Store } from '../room/store.ts'
+import { Commits } from './commits.ts'
+import { FaultyBus, type Tamper } from './faulty-bus.ts'
+import { Network, type PublishFault } from './network.ts'
+import { type Ack, Viewer, type ViewerHost } from './viewer.ts'
+
+/** Breaks the engine on purpose: for the test that the simulation notices. */
+export interface Sabotage {
+  publish?: PublishFault
+  tamper?: Tamper
+}
+
+export interface Break {
+  invariant: string
+  detail: string
+}
+
+/** Small bounds, so that a short run meets each of them. */
+const bounds: Partial<Config> = {
+  danmakuPerClientMax: 12,
+  danmakuPerUserPerSMax: 8,
+  danmakuPerUserBurstMax: 8,
+  ringHighEventsMax: 12,
+  ringHighMs: 20_000,
+  ringDanmakuMax: 20,
+  snapshotDanmakuMax: 8,
+  roomIdleMs: 2_000,
+  presenceGraceMs: 1_000,
+  onlineEveryMs: 500,
+  anonymousPerAddressMax: 2,
+  bufferedBytesSoftMax: 2_048,
+  bufferedBytesHardMax: 16_384,
+  lagMsMax: 1_500,
+  lagProbeEveryMs: 500,
+  slowCloseMs: 6_000,
+  requestTimeoutMs: 1_000,
+  frameBytesMax: 1_024,
+  writeCostNs: 1_000_000,
+  inboxMax: 8,
+  commandsPerSMax: 40,
+  refusalsBeforeCloseMax: 60,
+  malformedBeforeCloseMax: 6,
+  sessionsPerUserMax: 4,
+  roomsPerSessionMax: 2,
+  openTimeoutMs: 3_000,
+  tokenGraceMs: 1_000,
+  logDanmaku: true,
+}
+
+export const roomIds = ['r1', 'r2'] as const
+export const ownerId = 'owner'
+export const staffId = 'staff'
+export const patrolId = 'patrol'
+export const viewerIds = Array.from({ length: 9 }, (_, at) => `u${at + 1}`)
+const operator: Actor = { userId: 'operator', name: 'Operator', anonymous: false, scope: ['operator'] }
+const addresses = 3
+const openWaitMsMax = 20_000
+
+export class World implements ViewerHost {
+  readonly clock = new ManualClock()
+  readonly config: Config
+  readonly danmakuPerClientMax: number
+  /** Of the script alone; the engine and the bus have their own, so that a change of one does not move the others. */
+  readonly random: Random
+  readonly commits: Commits
+  readonly acks: Ack[] = []
+  readonly breaks: Break[] = []
+  readonly viewers: Viewer[] = []
+  readonly bus: FaultyBus
+  readonly localBus: LocalBus
+  readonly scheduler: Scheduler
+  readonly accounts = new DeliveryAccounts()
+  readonly homes: Homes
+  readonly edges: Edge[]
+  readonly networks: Network[]
+  /** Users whose danmaku the guard shadows now, and texts that it shadowed. */
+  readonly shadowing = new Set<string>()
+  readonly shadowTexts = new Set<string>()
+  /** Users whose danmaku the guard thinks about for a while. */
+  readonly pondering = new Set<string>()
+  readonly #store: Store
+  readonly #trace: (line: string) => void
+  readonly #secret = new TextEncoder().encode('a secret of the simulation, 32 b')
+  readonly #tokens = new Map<string, string>()
+
+  constructor(seed: number, trace: (line: string) => void, sabotage: Sabotage = {}) {
+    const { clock } = this
+    this.#trace = trace
+    this.config = configFrom(bounds)
+    this.danmakuPerClientMax = this.config.danmakuPerClientMax
+    this.random = seededRandom(seed)
+    const engineRandom = seededRandom(seed + 1_000_003)
+    const newId = idSource(engineRandom)
+    const onError = (error: unknown, where: string) => this.broken('no errors', `${where}: ${(error as Error)?.stack ?? error}`)
+    this.commits = new Commits(clock, (text) => this.shadowTexts.has(text))
+    this.#store = openStoreInline({ file: ':memory:', roomsMax: this.config.roomsMax })
+    this.localBus = new LocalBus(clock, onError)
+    this.bus = new FaultyBus(this.localBus, clock, seededRandom(seed + 2_000_003), sabotage.tamper)
+    this.scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
+    this.homes = new Homes({
+      clock,
+      newId,
+      bus: this.bus.node('homes'),
+      store: this.commits.tapped(this.#store),
+      config: this.config,
+      scheduler: this.scheduler,
+      accounts: this.accounts,
+      guards: this.#guards(onError),
+      meters: { committed: noCounts(), flushes: 0, storeFailures: 0 },
+      onError,
+    })
+    this.networks = [new Network(clock, sabotage.publish), new Network(clock, sabotage.publish)]
+    this.edges = this.networks.map((network, at) => this.#edge(`e${at + 1}`, network, { random: engineRandom, newId, onError }))
+  }
+
+  #edge(
+    edgeId: string,
+    fanout: Network,
+    {
+      random,
+      newId,
+      onError,
+    }: { random: Random; newId: (at: number) => string; onError(error: unknown, where: string): void },
+  ): Edge {
+    const bus: Bus = this.bus.node(edgeId)
+    return new Edge({
+      edgeId,
+      config: this.config,
+      clock: this.clock,
+      random,
+      newId,
+      bus,
+      fanout,
+      accounts: this.accounts,
+      secret: this.#secret,
+      onError: (error) => onError(error, edgeId),
+    })
+  }
+
+  #guards(onError: (error: unknown, where: string) => void): Guards {
+    const guards = new Guards((guard, error) => onError(error, guard.name))
+    guards.add({
+      name: 'shadow',
+      on: 'danmaku.send',
+      order: 1,
+      onFailure: 'open',
+      check: ({ actor, d }) => {
+        const isShadowed = this.shadowing.has(actor.userId)
+        if (isShadowed) this.shadowTexts.add((d as { text: string }).text)
+        const verdict = isShadowed ? ({ kind: 'shadow' } as const) : allow
+        if (!this.pondering.has(actor.userId)) return verdict
+        return new Promise((resolve) => void this.clock.after(randomInt(this.random, 40), () => resolve(verdict)))
+      },
+    })
+    return guards
+  }
+
+  async start(): Promise<void> {
+    await this.homes.start()
+    for (const roomId of roomIds) {
+      await this.operate(undefined, 'room.create', { roomId, ownerId, title: roomId })
+      await this.operate(roomId, 'room.open', {})
+      await this.operate(roomId, 'room.grant_role', { userId: staffId, role: 'admin' })
+    }
+  }
+
+  /** A command without a socket, like one of the admin API. */
+  async operate(roomId: string | undefined, t: string, d: unknown): Promise<Answer> {
+    const answer = this.homes.call(roomId, { t, d, actor: operator })
+    for (let waited = 0; waited < 20; waited++) await this.clock.advanceAsync(10)
+    return answer
+  }
+
+  // ------------------------------------------------------------------ viewers
+
+  get live(): Viewer[] {
+    return this.viewers.filter((viewer) => viewer.isUp)
+  }
+
+  connect(): Viewer {
+    const { random } = this
+    const edge = randomInt(random, this.edges.length)
+    const viewer = new Viewer(`c${this.viewers.length + 1}`, { edge, encoding: random.float() < 0.5 ? 'json' : 'proto' }, this)
+    const from = { encoding: viewer.encoding, address: `10.0.0.${randomInt(random, addresses)}` }
+    viewer.socket = (this.networks[edge] as Network).connect(from, viewer)
+    viewer.session = (this.edges[edge] as Edge).onSocket(viewer.socket)
+    viewer.socket.accept(viewer.session)
+    this.viewers.push(viewer)
+    return viewer
+  }
+
+  async token(userId: string, ttlMs: number): Promise<string> {
+    const key = `${userId} ${ttlMs}`
+    const known = ttlMs > 60_000 ? this.#tokens.get(key) : undefined
+    if (known !== undefined) return known
+    const scope = userId === patrolId ? 'patrol' : userId === ownerId ? 'streamer' : ''
+    const token = await signToken(this.#secret, { sub: userId, name: userId.toUpperCase(), scope, ttlMs }, this.clock.now())
+    this.#tokens.set(key, token)
+    return token
+  }
+
+  /** Tokens are checked outside the event loop: the run goes on only when that is over, or it could not be repeated. */
+  async verified(viewer: Viewer): Promise<void> {
+    const verifying = () => [...viewer.pending.values()].some(({ t }) => t === 'session.open' || t === 'session.renew')
+    const startedMs = elapsedMs()
+    const wasFast = viewer.socket.pace === 'fast'
+    while (viewer.isUp && wasFast && verifying()) {
+      if (elapsedMs() - startedMs > openWaitMsMax) return this.broken('one answer', `${viewer.name}: no answer to session.open`)
+      await settle()
+    }
+    await settle()
+  }
+
+  // ------------------------------------------------------------------ findings
+
+  broken(invariant: string, detail: string): void {
+    this.breaks.push({ invariant, detail })
+  }
+
+  trace(line: string): void {
+    this.#trace(line)
+  }
+
+  async stop(): Promise<void> {
+    this.homes.stop()
+    this.scheduler.stop()
+    for (const edge of this.edges) void edge.drain()
+    this.localBus.close()
+    await this.#store.close()
+  }
+}
