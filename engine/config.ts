@@ -34,7 +34,12 @@ export const optionSchema = Type.Object(
       }),
     ),
     demoRoom: text('demo', 'A room that exists and is open after every start. Empty: none.'),
-    demoCrowd: int(0, 0, 500, 'Simulated viewers that our pages may call into the demo room, where devLogin is on. `npm start` sets 40.'),
+    demoCrowd: int(
+      0,
+      0,
+      500,
+      'Simulated viewers that our pages may call into the demo room, where devLogin is on. `npm start` sets 40.',
+    ),
     logLevel: Type.Unsafe<'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'>(
       Type.String({
         default: 'info',
@@ -93,10 +98,10 @@ export const optionSchema = Type.Object(
     totalsEveryMs: int(200, 10, 10_000, 'How often changed like and share totals go to disk; their answers wait for it.'),
 
     // tick and fan-out
-    tickMsMin: int(2, 0, 1_000, 'The first message after silence goes out after this.'),
+    tickMsMin: int(1, 0, 1_000, 'The first message after silence goes out after this.'),
     tickMsMax: int(100, 1, 1_000, 'The longest time between two frames of a busy room.'),
     flushShareBps: int(1_500, 1, 10_000, 'Share of the loop that frames may take before ticks grow.'),
-    writeCostNs: int(5_000, 0, 1_000_000, 'What one frame to one viewer is taken to cost (one system call).'),
+    writeCostNs: int(10_000, 0, 1_000_000, 'What one frame to one viewer is taken to cost (one system call).'),
     frameBytesMax: int(65_536, 1_024, 1_048_576, 'Larger frames are split between events.'),
     ringHighEventsMax: int(512, 1, 100_000, 'High-lane events kept for a resume.'),
     ringHighMs: int(60_000, 1_000, 3_600_000, 'How long they are kept.'),

@@ -145,7 +145,12 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
     status: 200,
     headers: { 'content-type': 'application/json' },
     // What a page may ask for under /dev, so that it need not try and fail.
-    body: JSON.stringify({ ok: true, connections: edge.connections, rooms: homes.loaded, dev: { login: hasDevLogin, crowd: hasCrowd } }),
+    body: JSON.stringify({
+      ok: true,
+      connections: edge.connections,
+      rooms: homes.loaded,
+      dev: { login: hasDevLogin, crowd: hasCrowd },
+    }),
   }))
   if (hasDevLogin)
     gateway.route('post', '/dev/token', { bodyBytesMax: devTokenBytesMax }, devLogin({ config, clock, newId, secret }))

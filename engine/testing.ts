@@ -83,8 +83,12 @@ export async function startTestEngine(options: Partial<Config> = {}, parts: Engi
   }
 }
 
-/** A clock that stands still never reaches the next tick: ticks are due at once. */
-const atRest = (clock: Clock): Partial<Config> => (clock instanceof ManualClock ? { tickMsMin: 0, writeCostNs: 0 } : {})
+/**
+ * A clock that stands still never reaches the next tick: ticks are due at once. And one that jumps makes every pong late: the lag of a
+ * reader is not measured.
+ */
+const atRest = (clock: Clock): Partial<Config> =>
+  clock instanceof ManualClock ? { tickMsMin: 0, writeCostNs: 0, lagMsMax: 0 } : {}
 
 /** A command that `ok` expected to succeed was refused. */
 export class TestRefusal extends Error {
@@ -198,6 +202,15 @@ export class TestClient {
   async close(): Promise<void> {
     this.#socket.close()
     await this.closed
+  }
+
+  /** As a stalled tab: bytes pile up until `readAgain`. */
+  stopReading(): void {
+    ;(this.#socket as { pause?(): void }).pause?.()
+  }
+
+  readAgain(): void {
+    ;(this.#socket as { resume?(): void }).resume?.()
   }
 
   /** As a cut cable: no closing handshake. */

@@ -184,6 +184,36 @@ test('somebody who never saw the project finds the room, a crowd in it, and thei
   await expect.poll(() => page.getByTestId('flying').count()).toBe(0)
 })
 
+/** Pairs of flying texts whose boxes cover one another inside the picture, by more than the air around the letters. */
+const touching = (page: Page) =>
+  page.evaluate(() => {
+    const right = document.querySelector('.sky')?.getBoundingClientRect().right ?? 0
+    const boxes = [...document.querySelectorAll('.danmaku:not(.still)')].map((text) => text.getBoundingClientRect())
+    const shown = boxes.filter(({ left }) => left < right - 1)
+    return shown.flatMap((a, i) =>
+      shown.slice(i + 1).filter((b) => {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left)
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)
+        return across > 1 && down > 8
+      }),
+    ).length
+  })
+
+test('texts do not touch one another, however many come', async () => {
+  const page = await openPage('/watch/?room=demo', desktop)
+  await page.getByTestId('chat-row').first().waitFor(slow)
+  const argv = [`--url=${engine.webSocketUrl}`, '--viewers=60', '--rate=40', '--minutes=1']
+  const storm = new Crowd(readPlan(argv), { clock: new SystemClock(), random: seededRandom(8) })
+  const over = storm.run()
+  for (const count of [10, 20, 30, 40]) {
+    await expect.poll(() => page.getByTestId('flying').count(), slow).toBeGreaterThan(count)
+    expect(await touching(page)).toBe(0)
+  }
+  await page.screenshot({ path: join(artifacts, 'viewer-storm.png') })
+  storm.stop()
+  await over
+})
+
 test('fits a phone', async () => {
   const page = await watch('Pocket', phone)
   await expect.poll(() => page.getByTestId('flying').count(), slow).toBeGreaterThan(6)

@@ -73,21 +73,22 @@ async function sideBySide(options: Options) {
 
 function ratios([engine, raw, bare]: readonly Figures[]): Target[] {
   if (!engine || !raw || !bare) throw new Error('three runs make a hot room')
-  const ratio = (peer: Figures) => engine.cpuUsPerDelivery / peer.cpuUsPerDelivery
-  const pair = (peer: Figures) => `${engine.cpuUsPerDelivery.toFixed(2)} : ${peer.cpuUsPerDelivery.toFixed(2)} us`
+  const ratio = engine.cpuUsPerDelivery / raw.cpuUsPerDelivery
+  // The two never make exactly as many frames: what a frame at a connection costs is compared, not what a second costs.
+  const overhead = engine.cpuUsPerFrame / bare.cpuUsPerFrame
   const frames = `${engine.framesPerSPerConnection.toFixed(1)} : ${bare.framesPerSPerConnection.toFixed(1)} frames/s`
   return [
     {
       what: 'CPU per delivery against raw uWS publish per message',
       target: '<= 0.33',
-      measured: `${ratio(raw).toFixed(2)} (${pair(raw)})`,
-      met: ratio(raw) <= rawShareMax,
+      measured: `${ratio.toFixed(2)} (${engine.cpuUsPerDelivery.toFixed(2)} : ${raw.cpuUsPerDelivery.toFixed(2)} us)`,
+      met: ratio <= rawShareMax,
     },
     {
-      what: 'CPU against a bare uWS program that makes as many frames',
+      what: 'CPU per frame against a bare uWS program that makes such frames',
       target: '<= 1.3',
-      measured: `${ratio(bare).toFixed(2)} (${pair(bare)}, ${frames})`,
-      met: ratio(bare) <= bareShareMax,
+      measured: `${overhead.toFixed(2)} (${engine.cpuUsPerFrame.toFixed(1)} : ${bare.cpuUsPerFrame.toFixed(1)} us, ${frames})`,
+      met: overhead <= bareShareMax,
     },
     {
       what: 'everything arrived, no cap',

@@ -142,6 +142,7 @@ export interface Figures {
   cpuShare: number
   cpuUsPerDelivery: number
   deliveriesPerCpuSecond: number
+  cpuUsPerFrame: number
   framesPerSPerConnection: number
   bytesPerDelivery: number
   rssPerConnectionBytes: number | undefined
@@ -165,6 +166,7 @@ export function figures(measured: Measured, rssPerConnectionBytes?: number): Fig
     timedSamples: times.count,
     cpuShare: cpuUs / 1e6 / wholeSeconds,
     cpuUsPerDelivery: cpuUs / Math.max(1, arrived),
+    cpuUsPerFrame: cpuUs / Math.max(1, measured.frames),
     deliveriesPerCpuSecond: arrived / Math.max(1e-6, cpuUs / 1e6),
     framesPerSPerConnection: measured.frames / connections / wholeSeconds,
     bytesPerDelivery: measured.bytes / Math.max(1, arrived),

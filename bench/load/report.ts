@@ -1,6 +1,6 @@
 /** Tables on the screen, the targets beside what was measured, and the result as JSON in `bench/results/`. */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { Figures } from './measure.ts'
 
@@ -71,6 +71,8 @@ export function keepResult(result: Result, date: string, folder: string): string
     memoryGb: Math.round(totalmem() / bytesPerGb),
     kernel: release(),
     node: process.version,
+    /** Ours and everybody else's: over the number of cores, times are those of a machine that had other things to do. */
+    loadAverage: loadavg()[0],
   }
   mkdirSync(folder, { recursive: true })
   const file = join(folder, `${result.scenario}.json`)

@@ -33,6 +33,9 @@ export const openLimits: Env = {
   LIVEHOUSE_DANMAKU_PER_CLIENT_MAX: '0',
 }
 
+/** Node flags with which `collect` works. */
+export const collectable = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGUSR2",()=>{gc();gc()})'] as const
+
 const readyMsMax = 20_000
 const stopMsMax = 10_000
 const clockTicksPerS = 100
@@ -93,13 +96,13 @@ export class Server {
   }
 
   /** Raw publish per message, or one frame per `gatherMs`. */
-  static async peer(gatherMs: number): Promise<Server> {
+  static async peer(gatherMs: number, nodeFlags: readonly string[] = []): Promise<Server> {
     const source = import.meta.url.endsWith('.ts')
     const script = fileURLToPath(new URL(source ? './raw-uws.ts' : './raw-uws.js', import.meta.url))
     const port = await freePort()
     const name = gatherMs === 0 ? 'raw uWS, publish per message' : `bare uWS, a frame per ${gatherMs} ms`
     const loader = source ? ['--import', 'tsx'] : []
-    const command = [...loader, script, '--port', String(port), '--gather-ms', String(gatherMs)]
+    const command = [...nodeFlags, ...loader, script, '--port', String(port), '--gather-ms', String(gatherMs)]
     return ready(new Server({ name, port, secret: 'x'.repeat(32) }, command, {}))
   }
 
@@ -125,6 +128,11 @@ export class Server {
       if (match?.[1] && match[2]) out.set(match[1], Number(match[2]))
     }
     return out
+  }
+
+  /** Collects garbage in a process that was started with `collectable`. */
+  collect(): void {
+    this.#child.kill('SIGUSR2')
   }
 
   alive(): boolean {

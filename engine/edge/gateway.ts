@@ -289,12 +289,18 @@ function write(res: uWS.HttpResponse, { status, headers = {}, body }: HttpRespon
 }
 
 const pingPayload = new Uint8Array([1])
+/**
+ * Nobody publishes to it. A socket that leaves its last topic is forgotten by the topic tree, and what was published to it in this turn
+ * goes with it: moving a reader from one tier to the other lost the frame before the move. With this topic there is no last one.
+ */
+const keptTopic = 'kept'
 
 class UwsSocket implements Socket {
   readonly encoding: Encoding
   readonly address: string
   readonly #ws: uWS.WebSocket<UserData>
   #open = true
+  #kept = false
 
   constructor(ws: uWS.WebSocket<UserData>, data: UserData) {
     this.#ws = ws
@@ -320,7 +326,9 @@ class UwsSocket implements Socket {
   }
 
   subscribe(topic: string): void {
-    if (this.#open) this.#ws.subscribe(topic)
+    if (!this.#open) return
+    if (!this.#kept) this.#kept = this.#ws.subscribe(keptTopic)
+    this.#ws.subscribe(topic)
   }
 
   unsubscribe(topic: string): void {

@@ -115,9 +115,21 @@ describe('a JSON connection', () => {
   ])('the room %j reaches no subject of the bus', async (room) => {
     const client = await engine.connect({ token: await engine.token('rude') })
     for (const t of ['room.join', 'danmaku.send', 'room.mute'])
-      expect(await client.refused(t, { userId: 'a', durationMs: 0, text: 'x' }, room)).toMatchObject({ code: 'request.invalid', d: { field: 'room' } })
+      expect(await client.refused(t, { userId: 'a', durationMs: 0, text: 'x' }, room)).toMatchObject({
+        code: 'request.invalid',
+        d: { field: 'room' },
+      })
     client.drop()
     await othersAreFine()
+  })
+
+  it('rooms that do not exist leave nothing behind', async () => {
+    const client = await engine.connect()
+    for (let n = 0; n < 20; n++)
+      expect(await client.refused('room.join', {}, `ghost${n}`)).toMatchObject({ code: 'room.not_found' })
+    expect(engine.accounts.find('ghost0')).toBeUndefined()
+    expect(engine.homes.find('ghost0')).toBeUndefined()
+    expect(engine.edge.relay.rooms).toBe(1)
   })
 
   it('names of objects of the language are names like others', async () => {

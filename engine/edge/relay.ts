@@ -10,10 +10,10 @@ import { subjects } from '../../schemas/subjects.ts'
 import type { Encoding } from '../../schemas/wire.ts'
 import { encodeResynced, encodings } from '../../schemas/wire.ts'
 import type { Bus, BusMessage } from '../base/bus.ts'
-import { type Account, addCounts, type DeliveryAccounts, minus } from '../room/account.ts'
-import { type Answer, type Joined, refusal } from '../room/call.ts'
+import { type Account, addCounts, type DeliveryAccounts, minus, newAccount } from '../room/account.ts'
+import { type Answer, type FramePlace, type Joined, refusal } from '../room/call.ts'
 import { resyncCommand } from '../room/commands.ts'
-import type { LaneCounts } from '../room/event.ts'
+import { type LaneCounts, noCounts } from '../room/event.ts'
 import type { EdgeShare, FrameHead, PartsByEncoding, PersonalHead } from '../room/frames.ts'
 import type { AnswerHead, CommandHead } from '../room/homes.ts'
 import type { Session } from './session.ts'
@@ -34,11 +34,14 @@ export interface EdgeRoom {
   readonly id: string
   readonly members: Member[]
   readonly byUser: Map<string, Member[]>
-  readonly account: Account
+  /** The room's own from the first member on: a stranger who asks for rooms that do not exist leaves no account behind. */
+  account: Account
   epoch: number
   frameNo: number
   /** All that was offered to this edge in this epoch, as far as it knows. */
   offered: LaneCounts
+  /** Leaves that the home has not heard yet; a new join of the session ends the telling. */
+  readonly leaving: Map<Session, object>
   /** Joins and leaves under way: the room stays while the home may count somebody here. */
   pending: number
   stop: () => void
@@ -56,12 +59,16 @@ export interface RelayParts {
   onDelivered(room: EdgeRoom): void
 }
 
-const leaveTriesMax = 5
+/** With `requestTimeoutMs` of 5 s: more than 8 minutes without an answer from the home. */
+const triesMax = 100
+const leftRoomsMax = 10_000
 const kickedClose = 'kicked' as const
 
 export class Relay {
   readonly #parts: RelayParts
   readonly #rooms = new Map<string, EdgeRoom>()
+  /** Where rooms that nobody here is in any more stood: a lost answer to the next join must not blur the account. */
+  readonly #left = new Map<string, Pick<EdgeRoom, 'epoch' | 'frameNo' | 'offered'>>()
   resyncs = 0
 
   constructor(parts: RelayParts) {
@@ -85,9 +92,13 @@ export class Relay {
   join(session: Session, roomId: string, d: unknown, onAnswer: (answer: Answer) => void): void {
     const room = this.#roomFor(roomId)
     room.pending++
+    room.leaving.delete(session)
     this.request(roomId, session.command('room.join', d), (answer) => {
       room.pending--
-      if (answer.ok && answer.joined) this.#admit(session, room, answer.joined)
+      if (answer.ok && answer.joined) {
+        this.#reconcile(room, answer.joined)
+        this.#admit(session, room)
+      }
       // The home may have counted us in although its answer was lost, or our socket is gone by now.
       if (session.isClosed || (!answer.ok && answer.err.code === 'room.unavailable')) this.#leaveHome(session, room)
       this.#letGo(room)
@@ -104,9 +115,8 @@ export class Relay {
     return session.members.find((member) => member.room.id === roomId)
   }
 
-  #admit(session: Session, room: EdgeRoom, joined: Joined): void {
+  #admit(session: Session, room: EdgeRoom): void {
     if (session.isClosed || this.find(session, room.id)) return
-    if (room.members.length === 0 || joined.epoch > room.epoch) this.#begin(room, joined)
     const member: Member = { session, room, tier: session.isSlow ? 'lean' : 'full', index: room.members.length }
     room.members.push(member)
     const ofUser = room.byUser.get(session.userId)
@@ -116,11 +126,15 @@ export class Relay {
     session.socket.subscribe(topicOf(member))
   }
 
-  /** Count from what the home says it offered to this edge so far. */
-  #begin(room: EdgeRoom, joined: Joined): void {
-    room.epoch = joined.epoch
-    room.frameNo = joined.frameNo
-    room.offered = [...joined.offered]
+  /** The answer came behind all frames before it: those that are not here by now were lost. */
+  #reconcile(room: EdgeRoom, { epoch, frameNo, offered }: FramePlace): void {
+    room.account = this.#parts.accounts.of(room.id)
+    if (epoch < room.epoch || (epoch === room.epoch && frameNo <= room.frameNo)) return
+    addCounts(room.account.lost, minus(offered, epoch === room.epoch ? room.offered : noCounts()), 1)
+    room.epoch = epoch
+    room.frameNo = frameNo
+    room.offered = [...offered]
+    for (const member of [...room.members]) this.resync(member)
   }
 
   #remove(member: Member): void {
@@ -138,12 +152,21 @@ export class Relay {
   }
 
   /** Told until the home has heard it: a forgotten session would be counted as online for ever. */
-  #leaveHome(session: Session, room: EdgeRoom, onAnswer?: (answer: Answer) => void, tries = 1): void {
+  #leaveHome(session: Session, room: EdgeRoom, onAnswer?: (answer: Answer) => void): void {
+    const telling = {}
+    room.leaving.set(session, telling)
+    this.#tellLeave(session, room, telling, 1, onAnswer)
+  }
+
+  #tellLeave(session: Session, room: EdgeRoom, telling: object, tries: number, onAnswer?: (answer: Answer) => void): void {
     room.pending++
     this.request(room.id, session.command('room.leave', {}), (answer) => {
       room.pending--
-      const unheard = !answer.ok && answer.err.code === 'room.unavailable'
-      if (unheard && tries < leaveTriesMax) return this.#leaveHome(session, room, onAnswer, tries + 1)
+      // Who joined again meanwhile must not be taken out by an old leave.
+      const isLast = room.leaving.get(session) === telling
+      if (isLast && isUnheard(answer) && tries < triesMax) this.#tellLeave(session, room, telling, tries + 1)
+      else if (isLast) room.leaving.delete(session)
+      if (answer.ok && answer.place) this.#reconcile(room, answer.place)
       this.#letGo(room)
       onAnswer?.(answer)
     })
@@ -156,10 +179,9 @@ export class Relay {
       id: roomId,
       members: [],
       byUser: new Map(),
-      account: this.#parts.accounts.of(roomId),
-      epoch: 0,
-      frameNo: 0,
-      offered: [0, 0, 0],
+      account: newAccount(),
+      ...(this.#left.get(roomId) ?? { epoch: 0, frameNo: 0, offered: noCounts() }),
+      leaving: new Map(),
       pending: 0,
       stop: () => {},
       scanAt: 0,
@@ -177,13 +199,22 @@ export class Relay {
     if (room.members.length > 0 || room.pending > 0 || this.#rooms.get(room.id) !== room) return
     room.stop()
     this.#rooms.delete(room.id)
+    if (room.epoch === 0) return
+    const { epoch, frameNo, offered } = room
+    this.#left.delete(room.id)
+    this.#left.set(room.id, { epoch, frameNo, offered })
+    const [oldest] = this.#left.keys()
+    if (this.#left.size > leftRoomsMax && oldest !== undefined) this.#left.delete(oldest)
   }
 
   // ------------------------------------------------------------------ frames
 
   #receive(room: EdgeRoom, head: FrameHead, parts: readonly Uint8Array[]): void {
     const share = head.edges[this.#parts.edgeId]
-    if (!share || head.epoch < room.epoch || (head.epoch === room.epoch && head.frameNo <= room.frameNo)) return
+    // Before the first answer nobody here waits for frames; what they held is made up for by `#reconcile`.
+    if (room.epoch === 0) return
+    if (!share) return this.#overlooked(room, head)
+    if (head.epoch < room.epoch || (head.epoch === room.epoch && head.frameNo <= room.frameNo)) return
     const isGap = head.epoch > room.epoch || head.frameNo > room.frameNo + 1
     if (isGap) this.#accountLost(room, head, share)
     room.epoch = head.epoch
@@ -193,6 +224,13 @@ export class Relay {
     this.#deliver(room, head, share, parts)
     this.#parts.onDelivered(room)
     if (isGap) for (const member of [...room.members]) this.resync(member)
+    this.#letGo(room)
+  }
+
+  /** A new frame that is for none of us: the home does not know those who are here, because a kick or a join was lost. */
+  #overlooked(room: EdgeRoom, { epoch, frameNo }: FrameHead): void {
+    if (room.members.length === 0 || epoch < room.epoch || (epoch === room.epoch && frameNo <= room.frameNo)) return
+    for (const member of [...room.members]) this.resync(member)
   }
 
   #accountLost(room: EdgeRoom, head: FrameHead, share: EdgeShare): void {
@@ -270,13 +308,18 @@ export class Relay {
   }
 
   /** Ask for the state anew; with it the session is on the full tier again, unless it is still slow. */
-  resync(member: Member): void {
+  resync(member: Member, tries = 1): void {
     const { session, room } = member
     this.resyncs++
     this.request(room.id, session.command(resyncCommand, {}), (answer) => {
       if (session.isClosed || this.find(session, room.id) !== member) return
-      if (answer.ok && answer.joined) return this.#resynced(member, answer.joined)
-      if (!answer.ok && answer.err.code === 'room.not_joined') this.#rejoin(member)
+      if (answer.ok && answer.joined) {
+        this.#reconcile(room, answer.joined)
+        return this.#resynced(member, answer.joined)
+      }
+      if (!answer.ok && answer.err.code === 'room.not_joined') return this.#rejoin(member)
+      if (tries < triesMax) this.resync(member, tries + 1)
+      else session.end('serverDraining')
     })
   }
 
@@ -297,7 +340,10 @@ export class Relay {
     this.join(session, room.id, {}, (answer) => {
       const again = this.find(session, room.id)
       if (answer.ok && answer.joined && again) return this.#resynced(again, answer.joined)
-      if (!answer.ok && answer.err.code === 'room.kicked' && session.members.length === 0) session.end(kickedClose)
+      if (answer.ok || session.isClosed) return
+      // It believes to be in the room: a new connection learns how things stand.
+      const isKicked = answer.err.code === 'room.kicked' && session.members.length === 0
+      session.end(isKicked ? kickedClose : 'serverDraining')
     })
   }
 }
@@ -309,6 +355,8 @@ function sendParts(session: Session, ranges: PartsByEncoding, parts: readonly Ui
   const [from, to] = ranges[session.encoding] ?? [0, 0]
   for (let i = from; i < to; i++) session.socket.send(parts[i] as Uint8Array)
 }
+
+const isUnheard = (answer: Answer): boolean => !answer.ok && answer.err.code === 'room.unavailable'
 
 function readAnswer(message: BusMessage | undefined): Answer {
   if (!message) return refusal('room.unavailable', { retryAfterMs: 1_000 })

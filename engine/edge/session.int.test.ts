@@ -72,7 +72,8 @@ describe('tokens', () => {
   it('after three bad ones the connection is closed, and the client need not come back with them', async () => {
     engine = await startTestEngine()
     const client = await engine.connect({ open: false })
-    for (let n = 0; n < 3; n++) expect(await client.refused('session.open', { token: 'x' })).toMatchObject({ code: 'auth.invalid' })
+    for (let n = 0; n < 3; n++)
+      expect(await client.refused('session.open', { token: 'x' })).toMatchObject({ code: 'auth.invalid' })
     expect(await client.closed).toMatchObject({ code: 4503 })
   })
 

@@ -1,6 +1,6 @@
 /** Danmaku over real sockets, on a clock that moves only when a test says so: form, rate, duplicates, replies, removal, the wall. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startTestEngine, TestClock, type TestClient, type TestEngine } from '../testing.ts'
+import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 import { emoteIds, freeColors } from './danmaku.ts'
 
 const clock = new TestClock()

@@ -181,7 +181,10 @@ export class Danmaku {
   #event({ call, d, text, ranks, free }: Draft, shadowed: boolean): RoomEvent {
     const { actor } = call
     const role = shownRole(ranks)
+    const replied = d.replyTo === undefined ? undefined : this.#home.danmaku.find(d.replyTo)
     const replyTo = d.replyTo === undefined ? undefined : this.#repliedTo(d.replyTo, actor.userId)
+    // An answer to what only its sender can see would show the others that it exists.
+    const isHidden = shadowed || (replyTo !== undefined && replied?.only !== undefined)
     const id = this.#home.newId()
     const data: DanmakuData = {
       id,
@@ -199,7 +202,7 @@ export class Danmaku {
       actor: actor.userId,
       from: actor.userId,
       to: replyTo?.userId,
-      only: shadowed ? actor.userId : undefined,
+      only: isHidden ? actor.userId : undefined,
       preferred: free,
     })
   }

@@ -1,7 +1,7 @@
 /** Guards on danmaku: shadow, order, failure. What a shadowed sender sees is what any sender sees. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Verdict } from '../plugin/guards.ts'
-import { startTestEngine, TestClock, type TestClient, type TestEngine } from '../testing.ts'
+import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 
 let engine: TestEngine
 let clock: TestClock

@@ -14,7 +14,7 @@ export const dispositions = ['offered', 'written', 'sampled', 'collapsed', 'skip
 export type Disposition = (typeof dispositions)[number]
 export type Account = Record<Disposition, LaneCounts>
 
-const newAccount = (): Account => ({
+export const newAccount = (): Account => ({
   offered: noCounts(),
   written: noCounts(),
   sampled: noCounts(),

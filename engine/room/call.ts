@@ -20,14 +20,20 @@ export interface CallSession {
   addressKey?: string | undefined
 }
 
-export type Answer = { ok: true; d: unknown; replayed?: true; joined?: Joined } | { ok: false; err: ErrorBody }
+export type Answer =
+  | { ok: true; d: unknown; replayed?: true; joined?: Joined; place?: FramePlace }
+  | { ok: false; err: ErrorBody }
 
-/** What an edge needs to count a session in: the reply body is `parts[0]`, encoded; missed events are the frames behind it. */
-export interface Joined {
+/** Where the frames of a room stand for one edge. It comes with the answers to join, leave and resync: frames lost before it show. */
+export interface FramePlace {
   epoch: number
-  /** The last frame before this answer, and what was offered to the edge up to it: where the edge begins to count. */
+  /** The last frame before this answer, and what was offered to the edge up to it. */
   frameNo: number
   offered: LaneCounts
+}
+
+/** What an edge needs to count a session in: the reply body is `parts[0]`, encoded; missed events are the frames behind it. */
+export interface Joined extends FramePlace {
   parts: Uint8Array[]
 }
 

@@ -72,7 +72,7 @@ export function buildFrames(tick: TickEvents): BuiltFrames {
   const lean = full.filter((event) => event.lane === 'high')
   const fullParts = add(full)
   const personal = [...ownEvents(tick)].map(([userId, own]): PersonalHead => {
-    const list = personalList(full, own)
+    const list = personalList(full, own, userId)
     const entitled = countLanes(own.filter((event) => event.only !== undefined))
     return { userId, own: entitled, counts: countLanes(list), parts: add(list) }
   })
@@ -109,12 +109,13 @@ function ownEvents(tick: TickEvents): Map<string, RoomEvent[]> {
  * Own events take the place of as many sampled ones, so that the cap holds for this client too; everything in seq order. A shadowed
  * sender's frame is built by the same rule as any sender's: nothing tells them apart.
  */
-function personalList(full: readonly RoomEvent[], own: readonly RoomEvent[]): RoomEvent[] {
+function personalList(full: readonly RoomEvent[], own: readonly RoomEvent[], userId: string): RoomEvent[] {
+  const isTheirs = ({ from, to }: RoomEvent) => from === userId || to === userId
   let spare = own.filter((event) => event.lane === 'normal').length
   const kept: RoomEvent[] = []
   for (let i = full.length - 1; i >= 0; i--) {
     const event = full[i] as RoomEvent
-    if (event.lane === 'normal' && spare > 0 && !event.preferred) spare--
+    if (event.lane === 'normal' && spare > 0 && !event.preferred && !isTheirs(event)) spare--
     else kept.push(event)
   }
   return [...kept, ...own].sort((a, b) => a.seq - b.seq)

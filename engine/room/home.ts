@@ -24,7 +24,7 @@ import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
 import type { Guards } from '../plugin/guards.ts'
 import { type Account, addCounts, type DeliveryAccounts } from './account.ts'
-import { type Actor, accept, type Call, type CallSession, type Joined, refuse } from './call.ts'
+import { type Actor, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
 import { countLanes, type EventOptions, type LaneCounts, noCounts, RoomEvent } from './event.ts'
 import { buildFrames, type EdgeShare, type FrameHead, frameParts } from './frames.ts'
 import { Idempotency } from './idempotency.ts'
@@ -308,7 +308,11 @@ export class Home implements Sleeper {
   }
 
   #joined(session: CallSession, parts: Uint8Array[]): Joined {
-    return { epoch: this.epoch, frameNo: this.#frameNo, offered: [...this.#offeredTo(session.edge)], parts }
+    return { ...this.framePlace(session.edge), parts }
+  }
+
+  framePlace(edge: string): FramePlace {
+    return { epoch: this.epoch, frameNo: this.#frameNo, offered: [...this.#offeredTo(edge)] }
   }
 
   #missed(seq: number, userId: string): RoomEvent[] {
@@ -382,6 +386,7 @@ export class Home implements Sleeper {
     for (const chore of this.#chores) if ((chore.dueAt() ?? never) <= now) chore.run(now)
     if (this.#flushAt <= now) this.#flush(now)
     if (this.#idleAt <= now) this.#leaveMemory()
+    else this.#considerIdle() // the last grace may have ended just now
   }
 
   nextDueAt(): number | undefined {
@@ -492,7 +497,7 @@ export class Home implements Sleeper {
       kicked,
     }
     parts.bus.publish(subjects.roomFrames(this.id), { head, parts: built.parts })
-    this.#budget.sent(now, presence.members.size)
+    this.#budget.sent(now, presence.members.size, committed.length)
     // The edges take them out when they have this frame: no `room.leave` comes for them.
     for (const userId of kicked) for (const { sid } of [...presence.sessionsOf(userId)]) this.leave(sid)
   }

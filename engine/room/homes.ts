@@ -7,10 +7,11 @@
 import type { CommandInput, RoomInfoShape } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import type { Delivery } from '../base/bus.ts'
-import { type Actor, type Answer, accept, type Call, type CallSession, type Joined, refuse } from './call.ts'
+import { type Actor, type Answer, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
 import { commandsOf, type RunCommand } from './commands.ts'
 import { Directory } from './directory.ts'
 import { Home, type HomeParts } from './home.ts'
+import { Idempotency } from './idempotency.ts'
 import { defaultSettings } from './settings.ts'
 
 /** What a command looks like on the bus. */
@@ -23,7 +24,7 @@ export interface CommandHead {
 }
 /** And its answer: what is bytes in `Joined` travels as parts. */
 export type AnswerHead =
-  | { ok: true; d: unknown; replayed?: true; joined?: Omit<Joined, 'parts'> }
+  | { ok: true; d: unknown; replayed?: true; joined?: Omit<Joined, 'parts'>; place?: FramePlace }
   | Extract<Answer, { ok: false }>
 
 interface Running {
@@ -39,9 +40,12 @@ export class Homes {
   readonly #running = new Map<string, Running>()
   readonly #opening = new Map<string, Call[]>()
   readonly directory = new Directory()
+  /** Of commands that concern no one room. */
+  readonly #idempotency: Idempotency
   #stops: (() => void)[] = []
 
   constructor(parts: Omit<HomeParts, 'onIdle' | 'onInfo'>) {
+    this.#idempotency = new Idempotency(parts.config.idemEntriesMax)
     this.#parts = {
       ...parts,
       onIdle: (home) => this.#letGo(home),
@@ -155,8 +159,11 @@ export class Homes {
 
   #runRoomless(call: Call): void {
     if (call.t === 'room.list') return accept(call, this.directory.list(call.d as CommandInput<'room.list'>, call.at))
-    if (call.t === 'room.create') return void this.#create(call)
-    refuse(call, 'request.unknown_command')
+    if (call.t !== 'room.create') return refuse(call, 'request.unknown_command')
+    if (call.ik === undefined) return void this.#create(call)
+    const begun = this.#idempotency.begin(call)
+    if ('ok' in begun) call.answer(begun)
+    else void this.#create(begun)
   }
 
   async #create(call: Call): Promise<void> {

@@ -18,7 +18,6 @@ export interface Member {
 interface Present {
   sessions: Member[]
   goneAt: number
-  counted: boolean
   addressKey: string | undefined
 }
 
@@ -62,9 +61,8 @@ export class Presence {
       present.sessions.push(member)
       return false
     }
-    const counted = this.#countAnonymous(anonymousAddressKey)
-    this.#users.set(member.userId, { sessions: [member], goneAt: 0, counted, addressKey: anonymousAddressKey })
-    if (counted) this.#unique++
+    this.#users.set(member.userId, { sessions: [member], goneAt: 0, addressKey: anonymousAddressKey })
+    if (this.#countUser(anonymousAddressKey, 1)) this.#unique++
     this.#peak = Math.max(this.#peak, this.#unique)
     return true
   }
@@ -111,11 +109,7 @@ export class Presence {
 
   #forget(userId: string, present: Present): void {
     this.#users.delete(userId)
-    if (present.counted) this.#unique--
-    if (present.addressKey === undefined || !present.counted) return
-    const left = (this.#anonymousOf.get(present.addressKey) ?? 1) - 1
-    if (left > 0) this.#anonymousOf.set(present.addressKey, left)
-    else this.#anonymousOf.delete(present.addressKey)
+    if (this.#countUser(present.addressKey, -1)) this.#unique--
   }
 
   #count(member: Member, by: 1 | -1): void {
@@ -125,11 +119,14 @@ export class Presence {
     else this.perEdge.delete(member.edge)
   }
 
-  #countAnonymous(addressKey: string | undefined): boolean {
+  /** Whether one user more or less moves the number: beyond the bound of their address anonymous ones do not. */
+  #countUser(addressKey: string | undefined, by: 1 | -1): boolean {
     if (addressKey === undefined) return true
-    const known = this.#anonymousOf.get(addressKey) ?? 0
-    if (this.#limits.anonymousPerAddressMax > 0 && known >= this.#limits.anonymousPerAddressMax) return false
-    this.#anonymousOf.set(addressKey, known + 1)
-    return true
+    const before = this.#anonymousOf.get(addressKey) ?? 0
+    const after = before + by
+    if (after > 0) this.#anonymousOf.set(addressKey, after)
+    else this.#anonymousOf.delete(addressKey)
+    const max = this.#limits.anonymousPerAddressMax
+    return max === 0 || Math.max(before, after) <= max
   }
 }

@@ -19,8 +19,9 @@ export function join(home: Home, call: Call, onNew: (source: string | undefined)
 }
 
 export function leave(home: Home, call: Call): void {
-  if (call.session) home.leave(call.session.sid)
-  accept(call, {})
+  const { session } = call
+  if (session) home.leave(session.sid)
+  call.answer({ ok: true, d: {}, ...(session ? { place: home.framePlace(session.edge) } : {}) })
 }
 
 /** From an edge that lost a frame, or whose reader fell behind: the state of the room anew. */

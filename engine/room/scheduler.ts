@@ -16,6 +16,9 @@ interface Entry {
   who: Sleeper
 }
 
+/** Below this many stale entries a sweep is not worth it. */
+const staleMin = 16
+
 export class Scheduler {
   readonly #clock: Clock
   readonly #onError: (error: unknown) => void
@@ -29,8 +32,13 @@ export class Scheduler {
     this.#onError = onError
   }
 
+  /** Sleepers that want to be woken. */
+  get waiting(): number {
+    return this.#wanted.size
+  }
+
   /** Entries of the heap, stale ones too. */
-  get size(): number {
+  get entries(): number {
     return this.#heap.length
   }
 
@@ -40,11 +48,17 @@ export class Scheduler {
     if (known !== undefined && known <= at) return
     this.#wanted.set(who, at)
     this.#push({ at, who })
+    if (this.#heap.length > this.#wanted.size * 2 + staleMin) this.#sweepStale()
     this.#arm()
   }
 
   forget(who: Sleeper): void {
     this.#wanted.delete(who)
+  }
+
+  /** A far instant that a nearer one replaced stays in the heap: a wall item of a day would leave one behind with every frame. */
+  #sweepStale(): void {
+    this.#heap = [...this.#wanted].map(([who, at]) => ({ at, who })).sort((a, b) => a.at - b.at)
   }
 
   stop(): void {
@@ -115,15 +129,24 @@ export class Scheduler {
   }
 }
 
+/** A frame with so many events was worth waiting for, and one with so few was not. */
+const eventsWorthWaiting = 3
+const eventsNotWorthIt = 1.5
+const stretchStep = 1.5
+
 /**
  * When a room may send its next frame. A frame costs about one system call per viewer, so a room saves up: while what it spends stays
  * within its share of the loop the next frame leaves after `tickMsMin`, and beyond that the gap grows, up to `tickMsMax`.
- * 1,000 viewers at 5 us are 5 ms a frame; with a share of 15 % such a room sends 30 frames a second, and a quiet one at once.
+ * 1,000 viewers at 10 us are 10 ms a frame; with a share of 15 % such a room may send 15 frames a second, so 10 messages a second
+ * still leave at once. When frames gather several events each, waiting pays: the share is stretched until the gap is `tickMsMax`
+ * (100 messages a second make 10 frames of 10), and shrinks again when frames run empty.
  */
 export class TickBudget {
   readonly #rules: { tickMsMin: number; tickMsMax: number; shareBps: number; writeCostNs: number }
   #creditMs = 0
   #at = Number.NEGATIVE_INFINITY
+  /** At least 1: by how much the share is divided. */
+  #stretch = 1
 
   constructor(rules: { tickMsMin: number; tickMsMax: number; shareBps: number; writeCostNs: number }) {
     this.#rules = rules
@@ -132,26 +155,31 @@ export class TickBudget {
   /** The instant of the next frame, if something is to be sent now. */
   nextAt(now: number, members: number): number {
     this.#refill(now, members)
-    const waitMs = this.#creditMs >= 0 ? 0 : (-this.#creditMs * 10_000) / this.#rules.shareBps
+    const waitMs = this.#creditMs >= 0 ? 0 : -this.#creditMs / this.#share
     const { tickMsMin, tickMsMax } = this.#rules
     return now + Math.max(tickMsMin, Math.min(Math.ceil(waitMs), tickMsMax))
   }
 
-  sent(now: number, members: number): void {
+  sent(now: number, members: number, events: number): void {
     this.#refill(now, members)
-    this.#creditMs = Math.max(this.#creditMs - this.#costMs(members), -this.#maxDebtMs)
+    const costMs = this.#costMs(members)
+    this.#creditMs = Math.max(this.#creditMs - costMs, -this.#rules.tickMsMax * this.#share)
+    // Beyond this the gap is `tickMsMax` anyway.
+    const stretchMax = Math.max(1, (this.#rules.tickMsMax * this.#rules.shareBps) / 10_000 / Math.max(costMs, 1e-6))
+    if (events >= eventsWorthWaiting) this.#stretch = Math.min(this.#stretch * stretchStep, stretchMax)
+    else if (events <= eventsNotWorthIt) this.#stretch = Math.max(1, this.#stretch / stretchStep)
+  }
+
+  get #share(): number {
+    return this.#rules.shareBps / 10_000 / this.#stretch
   }
 
   #costMs(members: number): number {
     return (members * this.#rules.writeCostNs) / 1e6
   }
 
-  get #maxDebtMs(): number {
-    return (this.#rules.tickMsMax * this.#rules.shareBps) / 10_000
-  }
-
   #refill(now: number, members: number): void {
-    const earned = Number.isFinite(this.#at) ? ((now - this.#at) * this.#rules.shareBps) / 10_000 : Number.POSITIVE_INFINITY
+    const earned = Number.isFinite(this.#at) ? (now - this.#at) * this.#share : Number.POSITIVE_INFINITY
     // Two frames may be saved up: a short exchange in a quiet room stays immediate.
     this.#creditMs = Math.min(this.#creditMs + earned, this.#costMs(members) * 2)
     this.#at = now

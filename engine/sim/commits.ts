@@ -26,9 +26,9 @@ export class Commits {
   readonly #byId = new Map<string, Commit>()
   /** Ids of danmaku that only their sender may see, and who that is. */
   readonly shadowed = new Map<string, string>()
-  readonly #isShadowed: (text: string) => boolean
+  readonly #isShadowed: (userId: string, text: string) => boolean
 
-  constructor(clock: Clock, isShadowed: (text: string) => boolean) {
+  constructor(clock: Clock, isShadowed: (userId: string, text: string) => boolean) {
     this.#clock = clock
     this.#isShadowed = isShadowed
   }
@@ -51,7 +51,10 @@ export class Commits {
 
   tapped(store: Store): Store {
     return {
-      createRoom: (info, settings, log) => store.createRoom(info, settings, log),
+      createRoom: (info, settings, log) => {
+        this.#written.set(log.eid, log)
+        return store.createRoom(info, settings, log)
+      },
       openHome: (roomId) => store.openHome(roomId),
       write: (roomId, changes, log) => {
         if (log) this.#written.set(log.eid, log)
@@ -84,7 +87,12 @@ export class Commits {
     else this.#byPlace.set(place, new Map([[seq, commit]]))
     this.#byId.set(eid, commit)
     this.#written.delete(eid)
-    if (t === 'danmaku.sent' && this.#isShadowed((d as DanmakuData).text)) this.shadowed.set(eid, actor)
+    if (t === 'danmaku.sent' && this.#isHidden(actor, d as DanmakuData)) this.shadowed.set(eid, actor)
+  }
+
+  /** An answer to a hidden message is hidden too. */
+  #isHidden(actor: string, { text, replyTo }: DanmakuData): boolean {
+    return this.#isShadowed(actor, text) || (replyTo !== undefined && this.shadowed.has(replyTo.id))
   }
 
   /** Entitled is one user alone: a shadowed danmaku, or the removal of one. */

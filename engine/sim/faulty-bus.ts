@@ -30,6 +30,8 @@ interface Sent {
   head: unknown
 }
 
+const hopSubject = 'hop'
+
 interface Link {
   waiting: number
   lastAt: number
@@ -49,6 +51,7 @@ export class FaultyBus {
     this.#clock = clock
     this.#random = random
     this.#tamper = tamper
+    inner.subscribe(hopSubject, ({ head }) => (head as () => void)())
   }
 
   node(name: string): Bus {
@@ -72,7 +75,7 @@ export class FaultyBus {
       const head = this.#tamper ? this.#tamper(delivery.subject, original) : original
       if (head === undefined) return
       const arrived: Delivery = { ...delivery, head, ...this.#replyBy(to, from, delivery) }
-      this.#carry(`${from}>${to}`, () => stopped || handler(arrived))
+      this.#carry(`${from}>${to}`, () => this.#hop(() => stopped || handler(arrived)))
     })
     return () => {
       stopped = true
@@ -81,7 +84,12 @@ export class FaultyBus {
   }
 
   #replyBy(from: string, to: string, { reply }: Delivery): Pick<Delivery, 'reply'> {
-    return reply ? { reply: (answer) => this.#carry(`${from}>${to}`, () => reply(answer)) } : {}
+    return reply ? { reply: (answer) => this.#hop(() => this.#carry(`${from}>${to}`, () => reply(answer))) } : {}
+  }
+
+  /** Once through the queue of the inner bus: answers and publications take as many turns each, or one would overtake the other. */
+  #hop(job: () => void): void {
+    this.#inner.publish(hopSubject, { head: job })
   }
 
   #carry(name: string, deliver: () => void): void {

@@ -219,7 +219,12 @@ function moderate(script: Script): void {
     ['room.unban', { userId }],
     ['room.unban', { userId }],
     ['danmaku.remove', script.chance(0.5) ? { userId } : { id: script.pick([...viewer.recent, 'none']) }],
-    ['wall.show', script.chance(0.7) ? { messageId: script.pick([...viewer.recent, 'none']), showMs: 2_000 } : { text: 'hello' }],
+    [
+      'wall.show',
+      script.chance(0.7)
+        ? { messageId: script.pick([...viewer.recent, 'none']), showMs: 2_000 }
+        : { text: 'hello', showMs: 2_000 },
+    ],
     ['wall.hide', {}],
     ['room.set_settings', script.chance(0.5) ? { slowModeMs: script.pick([0, 0, 300]) } : { like: script.chance(0.7) }],
     ['room.set_settings', { muteAll: script.chance(0.2), uniqueChat: script.chance(0.2) }],

@@ -43,15 +43,16 @@ const isCalm = (seed: number) => seed % 3 === 0
 
 export async function simulate({ seed, steps, sabotage, onTrace }: RunOptions): Promise<RunResult> {
   const hash = createHash('sha256')
+  const calm = isCalm(seed)
   const world: World = new World(
     seed,
+    calm,
     (line) => {
       hash.update(`${world.clock.now()} ${line}\n`)
       onTrace?.(`${world.clock.now() % 10_000_000} ${line}`)
     },
     sabotage,
   )
-  const calm = isCalm(seed)
   weather.set(world, !calm)
   await world.start()
   const script = new Script(world)
@@ -90,7 +91,7 @@ async function windDown(world: World, calm: boolean): Promise<void> {
   checkSettled(world, calm)
   for (const viewer of world.live) viewer.socket.cut(0)
   for (const roomId of roomIds) await world.operate(roomId, 'room.close', {})
-  await world.clock.advanceAsync(20_000)
+  await world.clock.advanceAsync(40_000)
   checkEmpty(world, calm)
 }
 

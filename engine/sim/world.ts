@@ -90,7 +90,7 @@ export class World implements ViewerHost {
   readonly homes: Homes
   readonly edges: Edge[]
   readonly networks: Network[]
-  /** Users whose danmaku the guard shadows now, and texts that it shadowed. */
+  /** Users whose danmaku the guard shadows now, and what it shadowed: user and text. */
   readonly shadowing = new Set<string>()
   readonly shadowTexts = new Set<string>()
   /** Users whose danmaku the guard thinks about for a while. */
@@ -100,16 +100,17 @@ export class World implements ViewerHost {
   readonly #secret = new TextEncoder().encode('a secret of the simulation, 32 b')
   readonly #tokens = new Map<string, string>()
 
-  constructor(seed: number, trace: (line: string) => void, sabotage: Sabotage = {}) {
+  constructor(seed: number, calm: boolean, trace: (line: string) => void, sabotage: Sabotage = {}) {
     const { clock } = this
     this.#trace = trace
-    this.config = configFrom(bounds)
+    // In a storm a room stays long enough for a lost leave to be told again: what a room that is gone was owed is gone with it.
+    this.config = configFrom({ ...bounds, roomIdleMs: calm ? 2_000 : 20_000 })
     this.danmakuPerClientMax = this.config.danmakuPerClientMax
     this.random = seededRandom(seed)
     const engineRandom = seededRandom(seed + 1_000_003)
     const newId = idSource(engineRandom)
     const onError = (error: unknown, where: string) => this.broken('no errors', `${where}: ${(error as Error)?.stack ?? error}`)
-    this.commits = new Commits(clock, (text) => this.shadowTexts.has(text))
+    this.commits = new Commits(clock, (userId, text) => this.shadowTexts.has(`${userId} ${text}`))
     this.#store = openStoreInline({ file: ':memory:', roomsMax: this.config.roomsMax })
     this.localBus = new LocalBus(clock, onError)
     this.bus = new FaultyBus(this.localBus, clock, seededRandom(seed + 2_000_003), sabotage.tamper)
@@ -133,11 +134,7 @@ export class World implements ViewerHost {
   #edge(
     edgeId: string,
     fanout: Network,
-    {
-      random,
-      newId,
-      onError,
-    }: { random: Random; newId: (at: number) => string; onError(error: unknown, where: string): void },
+    { random, newId, onError }: { random: Random; newId: (at: number) => string; onError(error: unknown, where: string): void },
   ): Edge {
     const bus: Bus = this.bus.node(edgeId)
     return new Edge({
@@ -163,7 +160,9 @@ export class World implements ViewerHost {
       onFailure: 'open',
       check: ({ actor, d }) => {
         const isShadowed = this.shadowing.has(actor.userId)
-        if (isShadowed) this.shadowTexts.add((d as { text: string }).text)
+        const said = `${actor.userId} ${(d as { text: string }).text}`
+        if (isShadowed) this.shadowTexts.add(said)
+        else this.shadowTexts.delete(said)
         const verdict = isShadowed ? ({ kind: 'shadow' } as const) : allow
         if (!this.pondering.has(actor.userId)) return verdict
         return new Promise((resolve) => void this.clock.after(randomInt(this.random, 40), () => resolve(verdict)))

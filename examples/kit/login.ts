@@ -29,10 +29,11 @@ export class NoDevLoginError extends Error {
   override name = 'NoDevLoginError'
 }
 
-export async function devLogin(as: As, name: string, room: string): Promise<Login> {
+/** With a token that is still good, or ran out a few minutes ago, the new one is for the same user. */
+export async function devLogin(as: As, name: string, room: string, token?: string): Promise<Login> {
   const response = await fetch('/dev/token', {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
     body: JSON.stringify({ as, name, room }),
   })
   if (response.status === 404) throw new NoDevLoginError('This engine gives no tokens here.')
@@ -42,8 +43,17 @@ export async function devLogin(as: As, name: string, room: string): Promise<Logi
   return { token: body.token, name: typeof body.name === 'string' ? body.name : name }
 }
 
+/** A fresh clone has nobody in its demo room: where the engine offers a crowd for a first look, ask it in. */
+export async function callCrowd(room: string): Promise<void> {
+  if (room !== demoRoom) return
+  const health = await fetch('/healthz')
+  const { dev } = (await health.json()) as { dev?: { crowd?: boolean } }
+  if (dev?.crowd) await fetch('/dev/crowd', { method: 'POST' })
+}
+
 /** The room of this page, from `?room=`; ids are checked here because they come from the address. */
-export function roomFromAddress(fallback = 'demo'): string {
+const demoRoom = 'demo'
+export function roomFromAddress(fallback = demoRoom): string {
   const id = new URLSearchParams(location.search).get('room') ?? fallback
   return /^[A-Za-z0-9_-]{1,64}$/.test(id) ? id : fallback
 }

@@ -10,6 +10,8 @@ import { type Area, fontPxOf, Lanes, type Level, levelFor } from './lanes.ts'
 export type Danmaku = Messages['danmaku.sent']
 
 const flyingMax = 320
+/** Between two frames. */
+const arrivedMax = 200
 const ownWaitingMax = 5
 const tellSkippedMs = 500
 const rateSpanMs = 3_000
@@ -23,6 +25,7 @@ export class DanmakuLayer {
   readonly #animations = new Set<Animation>()
   readonly #byId = new Map<string, Set<HTMLElement>>()
   readonly #arrivals: number[] = []
+  readonly #arrived: Danmaku[] = []
   readonly #ownWaiting: Danmaku[] = []
   readonly #calm = matchMedia('(prefers-reduced-motion: reduce)')
   readonly #measure = document.createElement('canvas').getContext('2d')
@@ -35,7 +38,8 @@ export class DanmakuLayer {
   #lostMs = 0
   #widthMean = 130
   #skipped = 0
-  #retry: ReturnType<typeof setTimeout> | undefined
+  #frame = 0
+  #frameAt = 0
 
   constructor(root: HTMLElement, onSkipped: (count: number) => void) {
     this.#root = root
@@ -61,12 +65,23 @@ export class DanmakuLayer {
 
   add(danmaku: Danmaku, own: boolean): void {
     if (!this.#enabled || this.#stoppedAt !== undefined || this.#area.width === 0) return
-    this.#arrivals.push(this.#now())
-    if (!own && this.#ownWaiting.length > 0) return this.#skip()
-    if (this.#place(danmaku, own)) return
-    if (!own) return this.#skip()
-    if (this.#ownWaiting.length < ownWaitingMax) this.#ownWaiting.push(danmaku)
-    this.#placeOwnSoon()
+    if (own) {
+      if (this.#ownWaiting.length < ownWaitingMax) this.#ownWaiting.push(danmaku)
+    } else if (this.#arrived.length < arrivedMax) this.#arrived.push(danmaku)
+    else this.#skip()
+    this.#frame ||= requestAnimationFrame(this.#nextFrame)
+  }
+
+  /** Texts are placed with the frame that they start in: then lanes and animations agree on the time, on a busy machine too. */
+  readonly #nextFrame = (at: number): void => {
+    this.#frame = 0
+    this.#frameAt = at
+    while (this.#ownWaiting[0] && this.#place(this.#ownWaiting[0], true)) this.#ownWaiting.shift()
+    for (const danmaku of this.#arrived.splice(0)) {
+      this.#arrivals.push(this.#now())
+      if (this.#ownWaiting.length > 0 || !this.#place(danmaku, false)) this.#skip()
+    }
+    if (this.#ownWaiting.length > 0) this.#frame ||= requestAnimationFrame(this.#nextFrame)
   }
 
   remove(ids: readonly string[]): void {
@@ -74,8 +89,10 @@ export class DanmakuLayer {
   }
 
   clear(): void {
-    clearTimeout(this.#retry)
+    cancelAnimationFrame(this.#frame)
+    this.#frame = 0
     this.#ownWaiting.length = 0
+    this.#arrived.length = 0
     for (const animation of this.#animations) animation.cancel()
     this.#animations.clear()
     this.#byId.clear()
@@ -84,7 +101,7 @@ export class DanmakuLayer {
   }
 
   #now(): number {
-    return (this.#stoppedAt ?? performance.now()) - this.#lostMs
+    return (this.#stoppedAt ?? this.#frameAt) - this.#lostMs
   }
 
   #fit(): void {
@@ -99,6 +116,7 @@ export class DanmakuLayer {
   readonly #visibility = (): void => {
     if (document.hidden && this.#stoppedAt === undefined) {
       this.#stoppedAt = performance.now()
+      this.#arrived.length = 0
       for (const animation of this.#animations) animation.pause()
     } else if (!document.hidden && this.#stoppedAt !== undefined) {
       this.#lostMs += performance.now() - this.#stoppedAt
@@ -113,14 +131,6 @@ export class DanmakuLayer {
       this.#skippedTimer = undefined
       this.#onSkipped(this.#skipped)
     }, tellSkippedMs)
-  }
-
-  #placeOwnSoon(): void {
-    clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => {
-      while (this.#ownWaiting[0] && this.#place(this.#ownWaiting[0], true)) this.#ownWaiting.shift()
-      if (this.#ownWaiting.length > 0) this.#placeOwnSoon()
-    }, 60)
   }
 
   #perS(): number {

@@ -7,7 +7,7 @@ import { useCallback, useEffect, useState } from 'preact/hooks'
 import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
-import { devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { callCrowd, devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
 import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
 import { explain, shortNumber } from '../kit/words.ts'
 import { LikeButton } from './likes.tsx'
@@ -33,6 +33,9 @@ function Watch() {
   useFreshLogin({ live, login, roomId, onLogin: setLogin })
   const { state, room } = live
   const signedIn = login !== undefined
+  useEffect(() => {
+    callCrowd(roomId).catch(() => undefined) // a room without a crowd is a room too
+  }, [])
   useEffect(() => {
     document.title = state ? `${state.room.title} - Livehouse` : 'Livehouse'
   }, [state?.room.title])
@@ -195,7 +198,7 @@ function useFreshLogin({
   const expired = connection.name === 'closed' && connection.code === tokenExpiredCode
   useEffect(() => {
     if (!expired || !login?.name) return
-    devLogin('viewer', login.name, roomId).then(
+    devLogin('viewer', login.name, roomId, login.token).then(
       (fresh) => {
         storeLogin('viewer', fresh)
         onLogin(fresh)

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { check, isCommand, nearestCommand } from './validate.ts'
+
+it('keeps the fields of the schema and leaves others out', () => {
+  const d = JSON.parse('{"text":"x","extra":1,"__proto__":{"color":5},"constructor":2}')
+  expect(check('danmaku.send', d)).toEqual({ ok: true, d: { text: 'x' } })
+  expect(check('danmaku.send', {})).toEqual({ ok: true, d: {} })
+})
+
+it('names the field that is wrong, and an unknown one where none is allowed', () => {
+  expect(check('danmaku.send', { text: 5 })).toMatchObject({ ok: false, detail: { d: { field: 'text' } } })
+  expect(check('room.join', { resume: { epoch: 1, seq: 'x' } })).toMatchObject({
+    ok: false,
+    detail: { d: { field: 'resume.seq' } },
+  })
+  expect(check('room.set_settings', { godMode: true })).toMatchObject({ ok: false, detail: { d: { field: 'godMode' } } })
+  for (const d of [null, [], 'x', 5, true]) expect(check('danmaku.send', d), JSON.stringify(d)).toMatchObject({ ok: false })
+})
+
+it('a field may not be inherited', () => {
+  expect(check('room.mute', Object.create({ userId: 'a', durationMs: 0 }))).toMatchObject({ ok: false })
+})
+
+it('knows its commands alone', () => {
+  expect(isCommand('danmaku.send')).toBe(true)
+  for (const name of ['toString', '__proto__', 'constructor', 'edge.resync', '']) expect(isCommand(name), name).toBe(false)
+  expect(nearestCommand('room.jion')).toBe('room.join')
+})
