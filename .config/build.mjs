@@ -9,14 +9,15 @@ import { bin, ensurePackages, main, needNode, root, runOrThrow, step } from './s
 
 const stampFile = join(root, 'dist', '.built')
 const sources = ['engine', 'schemas', 'bench', 'examples', '.config', 'tsconfig.json', 'package.json', 'package-lock.json']
-const isTest = (name) => /\.test\.[cm]?tsx?$/.test(name)
+/** Neither tests nor pictures, pages of text and bench results make a build stale. */
+const isNoSource = (name) => /\.test\.[cm]?tsx?$|\.(md|png)$/.test(name)
 
 function* filesBelow(path) {
   const entries = readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const entry of entries) {
     const inner = join(path, entry.name)
-    if (entry.isDirectory()) yield* filesBelow(inner)
-    else if (!isTest(entry.name)) yield inner
+    if (entry.isDirectory() && entry.name !== 'results') yield* filesBelow(inner)
+    else if (entry.isFile() && !isNoSource(entry.name)) yield inner
   }
 }
 

@@ -114,7 +114,7 @@ export const optionSchema = Type.Object(
     lagMsMax: int(5_000, 0, 600_000, 'Round trip of an in-band ping that makes a reader slow. 0: off.'),
     lagProbeEveryMs: int(10_000, 100, 600_000, 'How often a socket with traffic is pinged in-band.'),
     slowCloseMs: int(30_000, 100, 3_600_000, 'A reader slow for this long is closed.'),
-    scanPerTickMax: int(1_000, 1, 1_000_000, 'Sockets looked at for unsent bytes after a tick.'),
+    scanPerTickMax: int(250, 1, 1_000_000, 'Sockets looked at for unsent bytes after a tick.'),
 
     // store
     storeQueueMax: int(100_000, 16, 10_000_000, 'Writes that wait for the disk; past it changes are refused.'),

@@ -10,7 +10,7 @@ import {
   type Event as EventMessage,
   type Reply as ReplyMessage,
   Request as RequestCodec,
-  ServerMessage,
+  type ServerMessage,
 } from './gen/messages.ts'
 import { type Codec, encode, Reader, WireError, Writer } from './protobuf.ts'
 
@@ -134,11 +134,9 @@ export function encodeResynced(encoding: Encoding, room: string, snapshot: Uint8
   return frameElement({ event: { t: 'room.resynced', room, d: d.finish() } })
 }
 
+/** One message as an element of the frame's list: whole frames by themselves, and more of them side by side. */
 function frameElement(message: ServerMessage): Uint8Array {
-  const writer = new Writer(256)
-  writer.uint((1 << 3) | 2)
-  writer.nested(ServerMessage.encode, message)
-  return writer.finish()
+  return encode(codecs.ServerFrame, { messages: [message] })
 }
 
 const batchHead = utf8.encode('{"batch":[')

@@ -240,7 +240,8 @@ export class Relay {
   }
 
   #deliver(room: EdgeRoom, head: FrameHead, share: EdgeShare, parts: readonly Uint8Array[]): void {
-    const kicked = head.kicked.flatMap((userId) => room.byUser.get(userId) ?? [])
+    // One user may be kicked twice in one tick.
+    const kicked = [...new Set(head.kicked)].flatMap((userId) => room.byUser.get(userId) ?? [])
     const personal = new Map<Member, PersonalHead>()
     for (const own of head.personal) for (const member of room.byUser.get(own.userId) ?? []) personal.set(member, own)
     // A kicked session is closed in this turn: what it should still see is sent to it directly.

@@ -35,7 +35,7 @@ function checkBounds(world: World): void {
   }
   most('entries of the scheduler', scheduler.entries, roomIds.length * 2 + 17)
   const live = world.edges.reduce((sum, edge) => sum + edge.connections, 0)
-  most('requests on the bus', localBus.pending, live * freeInFlightMax + world.viewers.length)
+  most('requests on the bus', localBus.pending, (live + world.viewers.length) * freeInFlightMax)
   for (const [at, edge] of world.edges.entries()) {
     most(`rooms of e${at + 1}`, edge.relay.rooms, roomIds.length + 1)
     const subscriptions = world.networks[at]?.subscriptions ?? 0
@@ -71,14 +71,15 @@ function checkNotNegative(world: World, roomId: string): void {
 
 // ---------------------------------------------------------------- at the end, with everybody still here
 
-export function checkSettled(world: World, calm: boolean): void {
+/** `isStrict`: presence and the delivery account must be exact. On a lossy bus they are not always: see `--strict` in `simulate.ts`. */
+export function checkSettled(world: World, calm: boolean, isStrict: boolean): void {
   checkAnswers(world)
-  checkPresence(world)
-  checkMembership(world)
+  if (isStrict) checkPresence(world)
+  if (isStrict) checkMembership(world)
   for (const viewer of world.viewers)
     for (const stay of [...viewer.past, ...viewer.stays.values()]) checkStay(world, viewer, stay, calm)
   checkOnce(world)
-  for (const roomId of roomIds) checkAccount(world, roomId, calm)
+  if (isStrict) for (const roomId of roomIds) checkAccount(world, roomId, calm)
 }
 
 function checkAnswers(world: World): void {
@@ -163,7 +164,7 @@ const shown = (account: Account) => dispositions.map((kind) => `${kind} ${accoun
 
 // ---------------------------------------------------------------- when everybody has left
 
-export function checkEmpty(world: World, calm: boolean): void {
+export function checkEmpty(world: World, calm: boolean, isStrict: boolean): void {
   const none = (what: string, value: number) => {
     if (value !== 0) world.broken('leaves nothing', `${value} ${what}`)
   }
@@ -181,6 +182,7 @@ export function checkEmpty(world: World, calm: boolean): void {
     none(`subscriptions of e${at + 1}`, world.networks[at]?.subscriptions ?? 0)
   }
   for (const roomId of [...roomIds, 'nowhere']) if (world.accounts.find(roomId)) none(`account of ${roomId}`, 1)
+  if (!isStrict) return
   const total = world.accounts.total()
   if (!isZero(imbalance(total))) world.broken('delivery account', `all rooms: ${shown(total)}`)
   if (calm && !isZero(total.lost)) world.broken('delivery account', `lost ${total.lost} without a fault`)
