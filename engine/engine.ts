@@ -99,7 +99,7 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
   stops.push(() => bus.close())
 
   const accounts = new DeliveryAccounts()
-  const guards = new Guards((guard, error) => onError(error, `guard ${guard.name} on ${guard.on}`))
+  const guards = new Guards(clock, (guard, error) => onError(error, `guard ${guard.name} on ${guard.on}`))
   const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
   stops.push(() => scheduler.stop())
   const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }

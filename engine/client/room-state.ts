@@ -48,6 +48,11 @@ const folds: Folds = {
   'room.online': (state, d) => ({ ...state, online: d }),
 }
 
+/** After a resume: counters are in no ring, the answer brings their newest values. */
+export function withCounters(state: RoomState, { likes, shares, online }: JoinReply): RoomState {
+  return { ...state, likes: likes ?? state.likes, shares: shares ?? state.shares, online: online ?? state.online }
+}
+
 /** The state after an event; the same object when the event changes nothing here. */
 export function fold(state: RoomState, t: string, d: unknown): RoomState {
   const step = folds[t as EventName] as ((state: RoomState, d: unknown) => RoomState) | undefined

@@ -15,7 +15,7 @@ import type { EventEnvelope } from '../../schemas/wire.ts'
 import type { RefusalDetail } from './faults.ts'
 import { Listeners, type Off } from './listeners.ts'
 import type { JoinReply } from './normal.ts'
-import { fold, type RoomState, stateOf } from './room-state.ts'
+import { fold, type RoomState, stateOf, withCounters } from './room-state.ts'
 
 export interface RoomEvent<D = unknown> {
   t: string
@@ -146,6 +146,7 @@ export class Room {
     if (reply.resumed && this.#state) {
       this.#epoch = reply.epoch
       this.#missedToSeq = reply.seq
+      this.#change(withCounters(this.#state, reply))
       this.#setStatus('joined')
       this.#listeners.emit('resumed', { epoch: reply.epoch, seq: reply.seq })
       return

@@ -236,6 +236,7 @@ export class Edge implements SessionHost {
   #expireAt(session: Session, expiresAt: number): void {
     this.#expiries.get(session.expiryS)?.delete(session)
     session.expiresAt = expiresAt
+    if (session.isClosed) return
     this.#watch(session, expiresAt - expiryNoticeMs)
   }
 

@@ -104,6 +104,7 @@ it('a reply reaches the one replied to although it was sampled out; owner and st
     on: 'danmaku.send',
     order: 1,
     onFailure: 'open',
+    budgetMs: 1_000,
     check: () => held.then(() => ({ kind: 'allow' })),
   })
   const all = [bob.call('danmaku.send', { text: 'b' }, 'demo'), ann.call('danmaku.send', { text: 'a' }, 'demo')]

@@ -23,6 +23,7 @@ const guard = (check: (text: string, user: string) => Verdict | Promise<Verdict>
     on: 'danmaku.send',
     order: 1,
     onFailure,
+    budgetMs: 1_000,
     check: ({ d, actor }) => check((d as { text: string }).text, actor.userId),
   })
 const texts = (client: TestClient) => client.of('danmaku.sent').map((event) => event.d.text)

@@ -49,7 +49,6 @@ export class Totals implements Chore {
   }
 
   #saveIn(ms: number): void {
-    if (this.#saving) return
     const at = this.#home.now() + ms
     if (this.#saveAt !== undefined && this.#saveAt <= at) return
     this.#saveAt = at
@@ -57,13 +56,18 @@ export class Totals implements Chore {
   }
 
   dueAt(): number | undefined {
-    if (this.#saveAt === undefined) return this.#announceAt
+    // One write at a time: what comes in meanwhile is written after it.
+    if (this.#saveAt === undefined || this.#saving) return this.#announceAt
     return this.#announceAt === undefined ? this.#saveAt : Math.min(this.#saveAt, this.#announceAt)
   }
 
   run(now: number): void {
     if (this.#announceAt !== undefined && this.#announceAt <= now) this.#announce(now)
-    if (this.#saveAt !== undefined && this.#saveAt <= now) void this.#save()
+    if (this.#saveAt !== undefined && this.#saveAt <= now && !this.#saving) void this.#save()
+  }
+
+  finish(): void {
+    if (this.#saveAt !== undefined) void this.#save()
   }
 
   #add(call: Call, kind: Kind, n: number): void {
@@ -86,7 +90,6 @@ export class Totals implements Chore {
     this.#announced = { likes, shares }
   }
 
-  /** Also on the way down: what was counted is written before the process ends. */
   async #save(): Promise<void> {
     this.#saveAt = undefined
     this.#saving = true
@@ -104,6 +107,6 @@ export class Totals implements Chore {
       }
     }
     this.#saving = false
-    if (this.#waiting.length > 0) this.#saveIn(parts.config.totalsEveryMs)
+    this.#home.rearm()
   }
 }

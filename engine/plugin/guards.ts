@@ -2,9 +2,10 @@
  * Guards: may this happen? Every guard of a command is asked on arrival, before anything is committed.
  *
  * A guard that returns no promise costs no promise. Answers are weighed deny > shadow > allow, and the first deny by `order` wins.
- * A guard that throws or rejects counts as its declared policy says: `open` lets the command pass, `closed` refuses it.
+ * A guard that throws, rejects or overruns its budget counts as its declared policy says: `open` lets the command pass, `closed` refuses it.
  */
 import type { ErrorCode } from '../../schemas/errors.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Actor } from '../room/call.ts'
 
 export interface GuardRequest {
@@ -22,6 +23,8 @@ export interface Guard {
   on: string
   order: number
   onFailure: 'open' | 'closed'
+  /** An answer after this counts as a failure: nobody's danmaku wait longer. */
+  budgetMs: number
   check(request: GuardRequest): Verdict | Promise<Verdict>
 }
 
@@ -30,9 +33,11 @@ const heavier = (a: Verdict, b: Verdict): Verdict => (weight[b.kind] > weight[a.
 
 export class Guards {
   readonly #byCommand = new Map<string, Guard[]>()
+  readonly #clock: Clock
   readonly #onFailure: (guard: Guard, error: unknown) => void
 
-  constructor(onFailure: (guard: Guard, error: unknown) => void) {
+  constructor(clock: Clock, onFailure: (guard: Guard, error: unknown) => void) {
+    this.#clock = clock
     this.#onFailure = onFailure
   }
 
@@ -58,10 +63,18 @@ export class Guards {
   #askOne(guard: Guard, request: GuardRequest): Verdict | Promise<Verdict> {
     try {
       const verdict = guard.check(request)
-      return verdict instanceof Promise ? verdict.catch((error) => this.#failed(guard, error)) : verdict
+      return verdict instanceof Promise ? this.#inTime(guard, verdict) : verdict
     } catch (error) {
       return this.#failed(guard, error)
     }
+  }
+
+  #inTime(guard: Guard, verdict: Promise<Verdict>): Promise<Verdict> {
+    return new Promise((resolve) => {
+      const late = () => resolve(this.#failed(guard, new Error(`no verdict within ${guard.budgetMs} ms`)))
+      const timer = this.#clock.after(guard.budgetMs, late)
+      verdict.finally(() => timer.cancel()).then(resolve, (error) => resolve(this.#failed(guard, error)))
+    })
   }
 
   #failed(guard: Guard, error: unknown): Verdict {

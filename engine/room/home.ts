@@ -33,7 +33,7 @@ import { Presence } from './presence.ts'
 import { type Rank, ranksOfScope } from './rights.ts'
 import { Ring } from './ring.ts'
 import { type Scheduler, type Sleeper, TickBudget } from './scheduler.ts'
-import { resumedBody, SnapshotCache } from './snapshot.ts'
+import { type Resumed, resumedBody, SnapshotCache } from './snapshot.ts'
 import type { Change, LogRow, RoomRecord, Store } from './store.ts'
 
 export interface HomeMeters {
@@ -73,6 +73,8 @@ interface Committing {
 export interface Chore {
   dueAt(): number | undefined
   run(now: number): void
+  /** On the way down: hand what is still unwritten to the store. */
+  finish?(): void
 }
 
 const changesWaitingMax = 1_000
@@ -234,7 +236,10 @@ export class Home implements Sleeper {
     planned.apply?.()
     this.#snapshots.drop()
     if (planned.touchesInfo) this.parts.onInfo(this)
-    const answer = () => call && accept(call, planned.reply ?? {})
+    const answer = () => {
+      if (planned.kicks !== undefined) this.#kicked.push(planned.kicks)
+      if (call) accept(call, planned.reply ?? {})
+    }
     if (!first) return void answer()
     const committing = events.map((event, at) => ({
       event,
@@ -284,20 +289,11 @@ export class Home implements Sleeper {
     this.#arm()
   }
 
-  /** Take a user's sessions out of the room, after the frame of this tick. */
-  removeUser(userId: string): void {
-    this.#kicked.push(userId)
-    this.#wantFlush()
-  }
-
   #joinParts(session: CallSession, actor: Actor, resume: { epoch: number; seq: number } | undefined): Uint8Array[] {
     const { encoding } = session
     if (resume && resume.epoch === this.epoch && resume.seq <= this.#seq && this.high.covers(resume.seq)) {
       const missed = this.#missed(resume.seq, actor.userId)
-      return [
-        resumedBody(encoding, { epoch: this.epoch, seq: this.#seq }),
-        ...frameParts(missed, encoding, this.parts.config.frameBytesMax),
-      ]
+      return [resumedBody(encoding, this.#resumed()), ...frameParts(missed, encoding, this.parts.config.frameBytesMax)]
     }
     return [this.#snapshotBody(session, actor, resume !== undefined)]
   }
@@ -313,6 +309,11 @@ export class Home implements Sleeper {
 
   framePlace(edge: string): FramePlace {
     return { epoch: this.epoch, frameNo: this.#frameNo, offered: [...this.#offeredTo(edge)] }
+  }
+
+  #resumed(): Resumed {
+    const { likes, shares } = this.totals
+    return { epoch: this.epoch, seq: this.#seq, likes, shares, online: this.presence.online }
   }
 
   #missed(seq: number, userId: string): RoomEvent[] {
@@ -396,8 +397,9 @@ export class Home implements Sleeper {
   }
 
   /** On the way down: commit what is decided, without waiting for the tick. */
-  flushNow(): void {
-    if (this.#queue.length > 0 || this.#kicked.length > 0) this.#flush(this.now())
+  finish(): void {
+    if (this.#queue.length > 0) this.#flush(this.now())
+    for (const chore of this.#chores) chore.finish?.()
   }
 
   #arm(): void {
@@ -407,7 +409,7 @@ export class Home implements Sleeper {
 
   #wantFlush(): void {
     if (this.#flushAt !== never) return
-    if (this.#queue[0] && !this.#queue[0].decided && this.#kicked.length === 0) return
+    if (this.#queue[0] && !this.#queue[0].decided) return
     this.#flushAt = this.#budget.nextAt(this.now(), this.presence.members.size)
     this.parts.scheduler.at(this, this.#flushAt)
   }
@@ -415,7 +417,7 @@ export class Home implements Sleeper {
   #flush(now: number): void {
     this.#flushAt = never
     const batch = this.#takeDecided()
-    if (batch.length === 0 && this.#kicked.length === 0) return
+    if (batch.length === 0) return
     const seqFrom = this.#seq + 1
     for (const { event } of batch) event.seq = ++this.#seq
     const committed = batch.map(({ event }) => event).filter((event) => this.#isSound(event))
@@ -564,6 +566,8 @@ export interface PlannedChange {
   events: RoomEvent[]
   apply?: () => void
   reply?: unknown
+  /** A user to take out of the room together with the frame that holds these events. */
+  kicks?: string
   touchesInfo?: boolean
 }
 

@@ -65,7 +65,7 @@ export class Homes {
 
   stop(): void {
     for (const stop of this.#stops) stop()
-    for (const { home } of this.#running.values()) home.flushNow()
+    for (const { home } of this.#running.values()) home.finish()
   }
 
   find(roomId: string): Home | undefined {

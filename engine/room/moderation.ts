@@ -83,8 +83,8 @@ export function kick(home: Home, call: Call): void {
       events: [home.event('room.user_kicked', { userId, untilAt: until, reason, by }, { actor: by })],
       apply: () => {
         if (banMs) home.bans.set(userId, ban)
-        home.removeUser(userId)
       },
+      kicks: userId,
       reply: { untilAt: until },
     }
   })

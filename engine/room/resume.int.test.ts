@@ -163,6 +163,7 @@ describe('commands with a key', () => {
       on: 'danmaku.send',
       order: 1,
       onFailure: 'open',
+      budgetMs: 1_000,
       check: () => held.then(() => ({ kind: 'allow' })),
     })
     const first = one.call('danmaku.send', { text: 'x' }, 'demo', 'k')

@@ -77,5 +77,10 @@ it('one made for a single viewer is not what others get', () => {
 })
 
 it.each(['json', 'proto'] as const)('%s: the short reply to a complete resume', (encoding) => {
-  expect(read(encoding, resumedBody(encoding, { epoch: 4, seq: 9 }))).toMatchObject({ epoch: 4, seq: 9, resumed: true })
+  expect(
+    read(
+      encoding,
+      resumedBody(encoding, { epoch: 4, seq: 9, likes: 3, shares: 1, online: { unique: 2, connections: 2, peak: 5 } }),
+    ),
+  ).toMatchObject({ epoch: 4, seq: 9, resumed: true, likes: 3, online: { peak: 5 } })
 })

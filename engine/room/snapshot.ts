@@ -66,7 +66,16 @@ export class SnapshotCache {
 }
 
 /** The short reply to a complete resume: the missed events follow as a frame. */
-export function resumedBody(encoding: Encoding, at: { epoch: number; seq: number }): Uint8Array {
-  const body = { ...at, resumed: true }
+export interface Resumed {
+  epoch: number
+  seq: number
+  /** The low lane is in no ring: its newest values come with the answer. */
+  likes: number
+  shares: number
+  online: OnlineShape
+}
+
+export function resumedBody(encoding: Encoding, state: Resumed): Uint8Array {
+  const body = { ...state, resumed: true }
   return encoding === 'proto' ? encode(codecs.RoomJoinReply, body) : utf8.encode(JSON.stringify(body))
 }

@@ -152,12 +152,13 @@ export class World implements ViewerHost {
   }
 
   #guards(onError: (error: unknown, where: string) => void): Guards {
-    const guards = new Guards((guard, error) => onError(error, guard.name))
+    const guards = new Guards(this.clock, (guard, error) => onError(error, guard.name))
     guards.add({
       name: 'shadow',
       on: 'danmaku.send',
       order: 1,
       onFailure: 'open',
+      budgetMs: 1_000,
       check: ({ actor, d }) => {
         const isShadowed = this.shadowing.has(actor.userId)
         const said = `${actor.userId} ${(d as { text: string }).text}`
