@@ -10,7 +10,7 @@ import { bin, ensurePackages, main, needNode, root, runOrThrow, step } from './s
 const stampFile = join(root, 'dist', '.built')
 const sources = ['engine', 'schemas', 'bench', 'examples', '.config', 'tsconfig.json', 'package.json', 'package-lock.json']
 /** Neither tests nor pictures, pages of text and bench results make a build stale. */
-const isNoSource = (name) => /\.test\.[cm]?tsx?$|\.(md|png)$/.test(name)
+const isNoSource = (name) => /\.test\.[cm]?tsx?$|\.(md|png|jpg)$/.test(name)
 
 function* filesBelow(path) {
   const entries = readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
