@@ -28,7 +28,12 @@ test('verdicts at once come without a promise; deny outweighs shadow outweighs a
     guard(() => ({ kind: 'shadow' })),
   )
   expect(all.ask(request)).toEqual({ kind: 'deny', code: 'content.rejected' })
-  expect(setup(guard(() => ({ kind: 'shadow' })), guard(() => ({ kind: 'allow' }))).all.ask(request)).toEqual({ kind: 'shadow' })
+  expect(
+    setup(
+      guard(() => ({ kind: 'shadow' })),
+      guard(() => ({ kind: 'allow' })),
+    ).all.ask(request),
+  ).toEqual({ kind: 'shadow' })
   expect(setup().all.ask(request)).toEqual({ kind: 'allow' })
 })
 

@@ -111,6 +111,7 @@ it('kill -9 while everything changes: every answered change is there after the r
 
     let n = round * 10_000
     let isOver = false
+    let isLiked = false
     const others = await Promise.all([1, 2, 3].map(() => open(url, 'demo_owner')))
     const lane = async (client: TestClient, step: (client: TestClient, value: number) => Promise<void>) => {
       while (!isOver) await step(client, ++n).catch(() => (isOver = true))
@@ -137,11 +138,12 @@ it('kill -9 while everything changes: every answered change is there after the r
       }),
       lane(c, async (client) => {
         known.likes = Math.max(known.likes, (await client.ok('like.tap', { n: 7 }, 'demo')).total)
+        isLiked = true
       }),
     ]
     // At a moment that no part of the engine chose: after some answered changes, in the middle of others.
     const enough = 20 + Math.floor(Math.random() * 60) + round * 10_000
-    while (n < enough && !isOver) await host.next(() => true)
+    while ((n < enough || !isLiked) && !isOver) await host.next(() => true)
     child.kill('SIGKILL')
     await exit
     await Promise.all(lanes)
