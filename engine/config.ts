@@ -30,10 +30,14 @@ export const optionSchema = Type.Object(
         default: 'auto',
         pattern: '^(auto|on|off)$',
         description:
-          'POST /dev/token. auto: on when the public port is loopback, NODE_ENV is not production and no secret is given.',
+          'POST /dev/token. auto: on when the public port is loopback, without proxies, NODE_ENV is not production and no secret is given.',
       }),
     ),
-    demoRoom: text('demo', 'A room that exists and is open after every start. Empty: none.'),
+    demoRoom: Type.String({
+      default: 'demo',
+      pattern: '^[A-Za-z0-9_-]{0,64}$',
+      description: 'A room that exists and is open after every start. Empty: none.',
+    }),
     demoCrowd: int(
       0,
       0,
@@ -360,6 +364,11 @@ function crossProblems(config: Config, called: (name: OptionName) => string): st
   if (open && config.host !== '' && secretBytes === 0) {
     problems.push(
       `${host} can be reached from other machines, which needs a secret of your own. Set ${envName('secret')} to at least ${secretBytesMin} bytes, for example from: openssl rand -base64 48`,
+    )
+  }
+  if (!isLoopback(config.adminHost) && config.adminHost !== '' && secretBytes === 0) {
+    problems.push(
+      `${called('adminHost')}: ${JSON.stringify(config.adminHost)} can be reached from other machines, which needs a secret of your own (${envName('secret')}). /metrics and /docs ask for no token: keep strangers off that port.`,
     )
   }
   if (secretBytes > 0 && secretBytes < secretBytesMin) {

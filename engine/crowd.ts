@@ -20,7 +20,7 @@ import { loadSecret, signToken } from './edge/tokens.ts'
 import { freeColors } from './live/danmaku.ts'
 
 export const crowdArguments = {
-  url: 'ws://127.0.0.1:8080/live',
+  url: `ws://127.0.0.1:${process.env['LIVEHOUSE_PORT'] ?? 8080}/live`,
   room: 'demo',
   viewers: '50',
   rate: '3',
@@ -265,7 +265,9 @@ export async function runCrowd(argv: readonly string[]): Promise<number> {
     process.off('SIGINT', stop).off('SIGTERM', stop)
   }
   if (showing.most > 0) return 0
-  process.stderr.write(`Nobody got in${crowd.problem ? `: ${crowd.problem}` : ''}. Is the room "${plan.room}" open?\n`)
+  process.stderr.write(
+    `Nobody got in${crowd.problem ? `: ${crowd.problem.replace(/\.$/, '')}` : ''}. Is the room "${plan.room}" open?\n`,
+  )
   return 1
 }
 

@@ -160,7 +160,7 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
     stops.push(() => crowd.stop())
   }
   const pages = await loadPages(config.pagesDir)
-  gateway.route('get', '/*', { bodyBytesMax: 0 }, pages.serve)
+  for (const method of ['get', 'head'] as const) gateway.route(method, '/*', { bodyBytesMax: 0 }, pages.serve)
   await gateway.listen()
 
   exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses })

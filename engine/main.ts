@@ -6,6 +6,8 @@
  *   livehouse serve --port 9000
  *   livehouse token --user viewer1 --ttl 1h
  */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseDuration, readArguments } from './arguments.ts'
 import { packageVersion } from './base/package.ts'
 import { type Config, ConfigError, describeOptions, loadConfig, nearest } from './config.ts'
@@ -38,7 +40,7 @@ Examples
   livehouse serve                               the engine on http://127.0.0.1:8080
   livehouse serve --port 9000 --log-danmaku
   livehouse token --user viewer1                a token to sign in with, valid for 1 h
-  livehouse token --user ops --scope admin --ttl 15m
+  livehouse token --user ops --scope operator --ttl 15m
   livehouse crowd                               a crowd in the room demo, to see it live
   livehouse crowd --help                        how many, how loud, where
   livehouse doctor                              what is installed, which ports are free
@@ -75,24 +77,32 @@ serve keeps in the data folder: use the same folder.
 
   --user ID         letters, digits, _ and -, at most 64
   --name NAME       what others see; the id if left out
-  --scope SCOPE     for operators
+  --scope SCOPE     operator: the admin API; patrol: moderates in every room; streamer: may create rooms
   --ttl 1h          30s, 15m, 1h, 7d
   --data-dir DIR    the data folder of serve (.livehouse)
   --config FILE     the configuration of serve
 
 Examples
   livehouse token --user viewer1 --name "Viewer One"
-  livehouse token --user ops --scope admin --ttl 15m`
+  livehouse token --user ops --scope operator --ttl 15m`
 }
 
 function crowdHelp(): string {
-  return `livehouse crowd [options]
+  return `livehouse crowd [--viewers 50] [--rate 3] [--minutes 10] [--room demo] [--url ws://127.0.0.1:8080/live]
 
-Connects simulated viewers to a running engine through its public port, as any client does.
+Connects simulated viewers to a running engine through its public port, as any client does. They talk and like, and leave after
+--minutes. Engines on this machine only.
+
+  --viewers N       1 to 2000
+  --rate N          danmaku a second of the whole crowd
+  --minutes N       how long
+  --room ID         the room
+  --url ADDRESS     the engine (LIVEHOUSE_PORT is taken into account)
+  --data-dir DIR    where the engine's secret is, when it gives no tokens itself
 
 Examples
-  livehouse crowd
-  livehouse crowd --help`
+  livehouse crowd --viewers 200 --rate 20
+  livehouse crowd --room demo --minutes 1`
 }
 
 function doctorHelp(): string {
@@ -138,7 +148,7 @@ Livehouse ${packageVersion()} is live.
   WebSocket    ${live}
   Admin API    ${at('/docs', engine.adminUrl)}
   Metrics      ${at('/metrics', engine.adminUrl)}
-${config.demoRoom ? `\nThe room "${config.demoRoom}" is open. A crowd for it, from another terminal: npx livehouse crowd` : ''}
+${config.demoRoom ? `\nThe room "${config.demoRoom}" is open. A crowd for it, from another terminal: npx livehouse crowd${config.port === 8080 ? '' : ` --url ${live}`}` : ''}
 Ctrl-C stops it.`
 }
 
@@ -188,11 +198,20 @@ async function token(argv: readonly string[]): Promise<number> {
   const config = loadConfig({ argv: flags, env: process.env })
   const [{ loadSecret, signToken }, { SystemClock }] = await Promise.all([import('./edge/tokens.ts'), import('./base/clock.ts')])
   const claims = { sub: user, ...(name === undefined ? {} : { name }), ...(scope === undefined ? {} : { scope }), ttlMs }
+  const secretFile = join(config.dataDir, 'secret')
+  if (config.secret === '' && !existsSync(secretFile))
+    complain(
+      `There was no secret in ${config.dataDir}: one is made now. An engine that uses another folder will not take this token.`,
+    )
   print(await signToken(await loadSecret(config), claims, new SystemClock().now()))
   return 0
 }
 
 async function crowd(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--help') || argv.includes('-h')) {
+    print(crowdHelp())
+    return 0
+  }
   const { runCrowd } = await import('./crowd.ts')
   return runCrowd([...argv])
 }

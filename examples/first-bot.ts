@@ -5,7 +5,8 @@
  */
 import { connect } from 'livehouse/client'
 
-const client = connect({ url: 'ws://127.0.0.1:8080/live', token: process.env.TOKEN })
+if (!process.env.TOKEN) throw new Error('Without a token a bot can only listen: set TOKEN as shown above.')
+const client = connect({ url: process.env.URL ?? 'ws://127.0.0.1:8080/live', token: process.env.TOKEN })
 const room = await client.join('demo')
 room.on('danmaku.sent', async ({ from, text, id }, { missed }) => {
   if (missed || from.id === room.state.me.userId) return

@@ -9,6 +9,8 @@
 
 export class WireError extends Error {
   override name = 'WireError'
+  /** The id of the request that is wrong, when it could be read. */
+  re = ''
 }
 
 // A text may begin with U+FEFF: without ignoreBOM it would be dropped.

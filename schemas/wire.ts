@@ -205,9 +205,10 @@ function deeperThan(value: unknown, depth: number): boolean {
 const envelopeIdMax = 64
 function checked(id: unknown, t: unknown, room: unknown, ik: unknown, d: unknown): RequestEnvelope {
   const short = (name: string, value: unknown): string => {
-    if (typeof value !== 'string' || value.length === 0 || value.length > envelopeIdMax)
-      throw new WireError(`${name} is a string of 1 to ${envelopeIdMax} characters`)
-    return value
+    if (typeof value === 'string' && value.length > 0 && value.length <= envelopeIdMax) return value
+    const error = new WireError(`${name} is a string of 1 to ${envelopeIdMax} characters`)
+    if (name !== 'id') error.re = id as string // checked before the others
+    throw error
   }
   const request: RequestEnvelope = { id: short('id', id), t: short('t', t), d }
   if (room !== undefined) request.room = short('room', room)

@@ -64,6 +64,15 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
     reply.status(404).send({ code: 'request.unknown_command', msg: 'No such route; see /docs.' }),
   )
 
+  // Many HTTP clients name a content type although they send nothing.
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') return done(null, undefined)
+    try {
+      done(null, JSON.parse(body as string))
+    } catch {
+      done(Object.assign(new Error('The body is no JSON.'), { statusCode: 400 }))
+    }
+  })
   await app.register(swagger, {
     openapi: {
       info: { title: 'Livehouse admin API', version: '1', description: 'Rooms, settings, moderation and the delivery account.' },

@@ -15,12 +15,13 @@ import type { HttpHandler, HttpRequest, HttpResponse } from './gateway.ts'
 import { signToken, verifyToken } from './tokens.ts'
 
 const ttlMs = 3_600_000
+const nameLengthMax = 64
 const renewGraceMs = 600_000
 export const demoOwnerId = 'demo_owner'
 
 export function devLoginAllowed(config: Config, env: NodeJS.ProcessEnv): boolean {
   if (config.devLogin !== 'auto') return config.devLogin === 'on'
-  return isLoopback(config.host) && env['NODE_ENV'] !== 'production' && config.secret === ''
+  return isLoopback(config.host) && config.trustedProxyHops === 0 && env['NODE_ENV'] !== 'production' && config.secret === ''
 }
 
 export interface DevLoginParts {
@@ -48,7 +49,12 @@ export function devLogin(parts: DevLoginParts): HttpHandler {
 
 const bearer = (request: HttpRequest) => request.header('authorization').replace(/^Bearer /, '')
 
+const proxied = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
+
 export function isOurs(request: HttpRequest): boolean {
+  // A proxy may have put our own name into Host: whoever comes through one is not on this machine.
+  if (proxied.some((name) => request.header(name) !== '')) return false
+  if (request.header('sec-fetch-site') === 'cross-site') return false
   const host = request.header('host')
   // The whole name: `127.0.0.1.example.org` belongs to whoever owns the domain.
   if (!isLoopback(host.replace(/:\d+$/, ''))) return false
@@ -62,7 +68,7 @@ function readBody(body: Uint8Array): { as: 'viewer' | 'owner'; name: string; roo
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
     const { as = 'viewer', name = '', room = '' } = value as Record<string, unknown>
     if ((as !== 'viewer' && as !== 'owner') || typeof name !== 'string' || typeof room !== 'string') return undefined
-    return { as, name: name.slice(0, 64), room }
+    return { as, name: [...name].slice(0, nameLengthMax).join(''), room }
   } catch {
     return undefined
   }

@@ -100,6 +100,10 @@ export class Edge implements SessionHost {
     return session
   }
 
+  onError(error: unknown): void {
+    this.#parts.onError(error)
+  }
+
   onPong(session: Session): void {
     this.slow.onPong(session)
   }

@@ -101,7 +101,7 @@ export class Gateway implements Fanout {
 
   /** `path` may end in `/*`. Register before `listen`. */
   route(
-    method: 'get' | 'post' | 'del' | 'patch' | 'options',
+    method: 'get' | 'head' | 'post' | 'del' | 'patch' | 'options',
     path: string,
     options: { bodyBytesMax: number },
     handler: HttpHandler,
@@ -192,7 +192,7 @@ export class Gateway implements Fanout {
       aborted = true
     })
     const answer = (response: HttpResponse) => {
-      if (!aborted) res.cork(() => write(res, response))
+      if (!aborted) res.cork(() => write(res, response, request.method === 'head'))
     }
     const run = async () => {
       try {
@@ -281,10 +281,11 @@ const statusTexts: Record<number, string> = {
   503: 'Service Unavailable',
 }
 
-function write(res: uWS.HttpResponse, { status, headers = {}, body }: HttpResponse): void {
+function write(res: uWS.HttpResponse, { status, headers = {}, body }: HttpResponse, isHead: boolean): void {
   res.writeStatus(`${status} ${statusTexts[status] ?? ''}`)
   for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
-  if (body === undefined) res.endWithoutBody()
+  if (isHead) res.endWithoutBody(body === undefined ? 0 : Buffer.byteLength(body))
+  else if (body === undefined) res.endWithoutBody()
   else res.end(body)
 }
 

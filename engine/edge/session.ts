@@ -34,6 +34,7 @@ export interface SessionHost {
   /** Run a checked command and answer it exactly once. */
   run(session: Session, request: RequestEnvelope & { t: CommandName }, answer: (answer: Answer) => void): void
   onPong(session: Session): void
+  onError(error: unknown): void
   onClosed(session: Session): void
   readonly counts: SessionCounts
 }
@@ -143,7 +144,7 @@ export class Session implements SocketHandler {
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       counts.malformed++
-      this.#refuse('', refusal('request.malformed', { msg: error.message }).err)
+      this.#refuse(error.re, refusal('request.malformed', { msg: error.message }).err)
       if (++this.#malformed >= config.malformedBeforeCloseMax) this.end('protocolError')
       return undefined
     }
@@ -209,7 +210,17 @@ export class Session implements SocketHandler {
 
   // ------------------------------------------------------------------ out
 
-  #answer({ id, t }: RequestEnvelope, answer: Answer): void {
+  /** An answer that cannot be encoded is our bug: it costs this command, never the process. */
+  #answer(request: RequestEnvelope, answer: Answer): void {
+    try {
+      this.#write(request, answer)
+    } catch (error) {
+      this.#host.onError(error)
+      this.#refuse(request.id, refusal('server.internal').err, request.t)
+    }
+  }
+
+  #write({ id, t }: RequestEnvelope, answer: Answer): void {
     if (this.isClosed) return
     if (!answer.ok) return this.#refuse(id, answer.err, t)
     if (!answer.joined)

@@ -48,3 +48,8 @@ it('a secret file that others could read is closed to them; a given secret touch
   expect(Buffer.from(await loadSecret({ secret: 'given', dataDir })).toString()).toBe('given')
   expect(readFileSync(file, 'utf8')).toContain('kkk')
 })
+
+it('an expiry in another unit than seconds is refused', async () => {
+  for (const ttlMs of [1e16, 1e19])
+    expect(await verifyToken(secret, await signToken(secret, { sub: 'ann', ttlMs }, now), now)).toBeUndefined()
+})

@@ -14,6 +14,8 @@ import { idPattern } from '../../schemas/messages.ts'
 const audience = 'livehouse'
 const secretBytes = 32
 const nameLengthMax = 64
+/** The year 2100: an expiry beyond it was meant in another unit. */
+const expiryMaxS = 4_102_444_800
 const id = new RegExp(idPattern)
 
 export interface TokenClaims {
@@ -51,7 +53,8 @@ export async function verifyToken(secret: Uint8Array, token: string, nowMs: numb
       currentDate: new Date(nowMs),
     })
     const { sub = '', name, scope, exp = 0 } = payload
-    if (!id.test(sub) || sub.startsWith('anon_')) return undefined
+    // An expiry in milliseconds or microseconds by mistake is no expiry: it would also not fit the wire.
+    if (!id.test(sub) || sub.startsWith('anon_') || !Number.isSafeInteger(exp) || exp > expiryMaxS) return undefined
     return {
       userId: sub,
       name: shownName(name, sub),

@@ -51,10 +51,25 @@ export interface Call {
 export type RefusalDetail = Pick<ErrorBody, 'retryAfterMs' | 'd'> & { msg?: string }
 
 export function refusal(code: ErrorCode, detail: RefusalDetail = {}): { ok: false; err: ErrorBody } {
-  const err: ErrorBody = { code, msg: detail.msg ?? errors[code].doc }
+  const err: ErrorBody = { code, msg: detail.msg ?? forPeople(code, detail) }
   if (detail.retryAfterMs !== undefined) err.retryAfterMs = detail.retryAfterMs
   if (detail.d !== undefined) err.d = detail.d
   return { ok: false, err }
+}
+
+/** The table's text for a reader who has never heard of field names: their values in their place. */
+function forPeople(code: ErrorCode, { retryAfterMs, d }: RefusalDetail): string {
+  const seconds = retryAfterMs === undefined ? 'a moment' : `${(retryAfterMs / 1000).toFixed(1)} s`
+  return errors[code].doc
+    .replace(/wait `retryAfterMs`/, `wait ${seconds}`)
+    .replace(/`d\.max`/, String(d?.max ?? 'the allowed number of'))
+    .replace(/`d\.hint` names the nearest one/, `the nearest is ${d?.hint ?? 'in the reference'}`)
+    .replace(/`d\.field` names it/, `look at ${d?.field ?? 'the body'}`)
+    .replace(
+      /(?: until|;) `d\.untilAt` \(-1: for ever[^)]*\)/,
+      d?.untilAt !== undefined && d.untilAt > 0 ? ` until ${new Date(d.untilAt).toISOString()}` : '',
+    )
+    .replaceAll('`', '')
 }
 
 export const refuse = (call: Call, code: ErrorCode, detail?: RefusalDetail): void => call.answer(refusal(code, detail))

@@ -476,7 +476,7 @@ export class Home implements Sleeper {
     this.#kicked = []
     if (presence.members.size === 0) return
     const normal = committed.filter((event) => event.lane === 'normal' && event.only === undefined)
-    const sampled = sample(normal, this.#cap.allowed(now))
+    const sampled = sample(normal, this.#cap.allowed(now, normal.length))
     this.#cap.spend(now, sampled.length)
     const built = buildFrames({
       committed,

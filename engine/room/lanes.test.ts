@@ -15,7 +15,7 @@ it('no window of a second holds more than the cap, whatever the ticks', () => {
       let now = 1_000
       for (const { gapMs, wanted } of list) {
         now += gapMs
-        const count = Math.min(wanted, cap.allowed(now))
+        const count = Math.min(wanted, cap.allowed(now, wanted))
         cap.spend(now, count)
         for (let n = 0; n < count; n++) sent.push(now)
       }
@@ -30,19 +30,30 @@ it('a busy room uses the cap to the full and spreads it over the second', () => 
   let sent = 0
   let most = 0
   for (let now = 0; now < 10_000; now += 50) {
-    const allowed = cap.allowed(now)
+    const allowed = cap.allowed(now, 100)
     cap.spend(now, allowed)
     sent += allowed
-    most = Math.max(most, allowed)
+    // The first second begins with the burst that half of the cap is.
+    if (now >= 1_000) most = Math.max(most, allowed)
   }
   expect(sent).toBeGreaterThanOrEqual(40 * 9)
-  expect(most).toBeLessThanOrEqual(10)
+  expect(most).toBeLessThanOrEqual(20)
+})
+
+it('a burst that fits into the second passes whole', () => {
+  const cap = new ClientCap(40)
+  expect(cap.allowed(5_000, 30)).toBe(30)
+  cap.spend(5_000, 30)
+  expect(cap.allowed(5_100, 10)).toBe(10)
+  cap.spend(5_100, 10)
+  expect(cap.allowed(5_200, 1)).toBe(0)
+  expect(cap.allowed(6_000, 30)).toBe(30)
 })
 
 it('0 is no cap', () => {
   const cap = new ClientCap(0)
   cap.spend(0, 1e6)
-  expect(cap.allowed(0)).toBe(Number.POSITIVE_INFINITY)
+  expect(cap.allowed(0, 5_000)).toBe(5_000)
 })
 
 it('samples by the message, the same for all, in the order of the room, the preferred first', () => {

@@ -1,8 +1,8 @@
 /**
  * Which danmaku of a tick everybody gets, when there are more than a client should receive.
  *
- * The cap is a promise about every window of one second (`ClientCap` remembers what went out), smoothed so that the second does not
- * begin with a burst and end in silence. Which ones: owner, staff first, then by a hash of the message id, so that all clients
+ * The cap is a promise about every window of one second (`ClientCap` remembers what went out), and a burst that
+ * fits into it passes whole. Past it the rest of the second is shared out, so that it does not begin with a burst and end in silence. Which ones: owner, staff first, then by a hash of the message id, so that all clients
  * see the same sample. A sender always sees their own message; that is the personal frame's business (see `frames.ts`).
  */
 import { hash32 } from '../base/random.ts'
@@ -23,25 +23,28 @@ export class ClientCap {
     this.#credit = this.#burst
   }
 
-  /** A quarter of the cap may leave at once. */
+  /** Of a flood a quarter of the cap may leave at once. */
   get #burst(): number {
     return Math.max(1, this.#perS / 4)
   }
 
-  allowed(now: number): number {
-    if (this.#perS === 0) return Number.POSITIVE_INFINITY
+  /** How many of `wanted` may leave now. */
+  allowed(now: number, wanted: number): number {
+    if (this.#perS === 0) return wanted
     while (this.#sent.length > 0 && (this.#sent[0] as { at: number }).at <= now - windowMs)
       this.#inWindow -= (this.#sent.shift() as { count: number }).count
     this.#credit = Math.min(this.#burst, this.#credit + ((now - this.#creditAt) * this.#perS) / 1000)
     this.#creditAt = now
-    return Math.max(0, Math.min(this.#perS - this.#inWindow, Math.floor(this.#credit)))
+    const left = this.#perS - this.#inWindow
+    if (wanted <= left) return wanted
+    return Math.min(left, Math.max(Math.floor(this.#credit), Math.ceil(left / 2)))
   }
 
   spend(now: number, count: number): void {
     if (count === 0 || this.#perS === 0) return
     this.#sent.push({ at: now, count })
     this.#inWindow += count
-    this.#credit -= count
+    this.#credit = Math.max(0, this.#credit - count)
   }
 }
 
