@@ -17,6 +17,8 @@ const int = (value: number, minimum: number, maximum: number, description: strin
   Type.Integer({ default: value, minimum, maximum, description })
 const text = (value: string, description: string) => Type.String({ default: value, description })
 
+const optionalId = '^[A-Za-z0-9_-]{0,64}$'
+
 export const optionSchema = Type.Object(
   {
     host: text('127.0.0.1', 'Address of the public port. Other than loopback only with a secret.'),
@@ -35,7 +37,7 @@ export const optionSchema = Type.Object(
     ),
     demoRoom: Type.String({
       default: 'demo',
-      pattern: '^[A-Za-z0-9_-]{0,64}$',
+      pattern: optionalId,
       description: 'A room that exists and is open after every start. Empty: none.',
     }),
     demoCrowd: int(
@@ -189,6 +191,7 @@ function allowed(name: OptionName): string {
   if (option.type === 'integer') return `a whole number from ${option.minimum} to ${option.maximum}`
   if (option.type === 'boolean') return 'true or false'
   if (!option.pattern) return 'a text'
+  if (option.pattern === optionalId) return 'an id of at most 64 letters, digits, _ and -, or empty'
   const words = choices(option.pattern)
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }

@@ -248,6 +248,38 @@ test('a refusal is explained, and slow mode counts down until one may write agai
   await owner.room.call('room.set_settings', { slowModeMs: 0 })
 })
 
+test('somebody muted with a half-written text reads why the box is closed, even while slow mode counts', async () => {
+  await owner.room.call('room.set_settings', { slowModeMs: 60_000 })
+  const page = await watch('Muted')
+  await say(page, 'the first line')
+  await row(page, 'the first line').waitFor(slow)
+  await say(page, 'a half written thought')
+  await page.getByTestId('refusal').waitFor(slow)
+  const userId = await userIdOf(page, 'the first line')
+  await owner.room.call('room.mute', { userId, durationMs: 600_000 })
+  await page.getByTestId('closed-reason').waitFor(slow)
+  expect(await page.getByTestId('closed-reason').textContent()).toMatch(/^You are muted until \d\d:\d\d\.$/)
+  expect(await page.getByTestId('refusal').count()).toBe(0)
+  expect(await page.getByTestId('message').inputValue()).toBe('a half written thought')
+  await owner.room.call('room.unmute', { userId })
+  await owner.room.call('room.set_settings', { slowModeMs: 0 })
+})
+
+test('an address of no room says so', async () => {
+  for (const path of ['/watch/?room=a.b*%20c', '/watch/?room=nope', '/studio/?room=a.b*%20c']) {
+    const page = await openPage(path, desktop)
+    await page.getByTestId('no-room').waitFor(slow)
+    expect(await page.getByRole('link', { name: 'All rooms', exact: true }).getAttribute('href')).toBe('../')
+    expect(await page.getByTestId('sign-in').count()).toBe(0)
+    await page.context().close()
+  }
+  const studio = await openPage('/studio/?room=elsewhere', desktop)
+  expect(await studio.getByTestId('token-help').textContent()).toContain('--scope streamer')
+  expect(await studio.getByTestId('sign-in-name').getAttribute('type')).toBe('password')
+  const watchDemo = await openPage('/watch/', desktop)
+  await expect.poll(() => watchDemo.getByTestId('watch').getAttribute('data-status'), slow).toBe('joined')
+})
+
 test('after a lost connection the missed messages are there', async () => {
   const page = await watch('Tunnel')
   pipe.cut()
@@ -315,6 +347,66 @@ test('the host runs the room from the studio, and viewers see it at once', async
   await studio.setViewportSize(phone)
   expect(await studio.evaluate(() => document.documentElement.scrollWidth)).toBe(phone.width)
   await studio.screenshot({ path: join(artifacts, 'studio-phone.png'), fullPage: true })
+})
+
+test('in the studio the history stands at the bottom under the mouse, and no row is covered', async () => {
+  const studio = await openPage('/studio/?room=demo', desktop)
+  await studio.mouse.move(640, 400) // where the chat will be
+  await studio.getByTestId('sign-in-name').fill('Host')
+  await studio.getByTestId('sign-in-name').press('Enter')
+  const rows = studio.getByTestId('chat-row')
+  await expect.poll(() => rows.count(), slow).toBeGreaterThan(20)
+  const fromBottom = () =>
+    studio.getByTestId('chat-list').evaluate((list) => list.scrollHeight - list.scrollTop - list.clientHeight)
+  expect(await fromBottom()).toBeLessThan(150) // not the whole history: at most what came since
+  await studio.mouse.move(645, 400)
+  await studio.getByTestId('chat-fresh').waitFor(slow)
+  expect(Number.parseInt((await studio.getByTestId('chat-fresh').textContent()) ?? '', 10)).toBeLessThan(15)
+  const [list, pill] = [await studio.getByTestId('chat-list').boundingBox(), await studio.getByTestId('chat-fresh').boundingBox()]
+  expect(pill?.y).toBeGreaterThanOrEqual((list?.y ?? 0) + (list?.height ?? 0))
+})
+
+test('what the host writes stays while another session changes the room', async () => {
+  const studio = await openPage('/studio/?room=demo', desktop)
+  await signIn(studio, 'Host')
+  await studio.getByTestId('title').waitFor(slow)
+  await studio.getByTestId('title').fill('Half a tit')
+  await owner.room.call('room.update', { title: 'Set elsewhere', intro: 'An intro from elsewhere' })
+  await expect
+    .poll(() => studio.getByTestId('title-meanwhile').textContent(slow), slow)
+    .toContain('Changed meanwhile to “Set elsewhere”.')
+  expect(await studio.getByTestId('title').inputValue()).toBe('Half a tit')
+  expect(await studio.getByTestId('intro').inputValue()).toBe('An intro from elsewhere') // nobody wrote there
+  await studio.screenshot({ path: join(artifacts, 'studio-meanwhile.png') })
+  await studio.getByTestId('title').fill('A whole title')
+  await studio.getByTestId('save-details').click()
+  await expect.poll(() => owner.room.state.room.title, slow).toBe('A whole title')
+  await studio.getByTestId('title-meanwhile').waitFor({ state: 'detached', ...slow })
+})
+
+test('the host makes a moderator from a chat row, reads names instead of ids, and is asked before a kick', async () => {
+  const viewer = await watch('Trusty')
+  await say(viewer, 'may I help?')
+  await row(viewer, 'may I help?').waitFor(slow)
+  const userId = await userIdOf(viewer, 'may I help?')
+  const studio = await openPage('/studio/?room=demo', desktop)
+  await signIn(studio, 'Host')
+  const trusty = studio.locator(`[data-testid="chat-row"][data-user="${userId}"]`).first()
+  await trusty.hover(slow)
+  await trusty.getByTestId('make-moderator').click()
+  const helper = studio.locator('.people li', { hasText: 'Trusty' })
+  await helper.getByTestId('revoke').waitFor(slow)
+  expect(await helper.locator('.user-id').textContent()).toBe(userId)
+  await studio.screenshot({ path: join(artifacts, 'studio-team.png') })
+  await helper.getByTestId('revoke').click()
+  await helper.waitFor({ state: 'detached', ...slow })
+  await trusty.hover()
+  await trusty.getByTestId('kick').click()
+  expect(await viewer.getByTestId('end-screen').count()).toBe(0)
+  await trusty.getByTestId('kick-sure').click()
+  await viewer.getByTestId('end-screen').waitFor(slow)
+  expect(await viewer.getByTestId('try-again').count()).toBe(0) // it could not work yet
+  await studio.locator('[data-testid="restriction"]', { hasText: 'Trusty' }).getByTestId('lift').click(slow)
 })
 
 test('whoever is removed is told why', async () => {

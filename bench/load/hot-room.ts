@@ -14,7 +14,9 @@ const perSDefault = 100
 const talkersDefault = 100
 const secondsDefault = 15
 const sliceMs = 2_500
-const warmMs = 2_000
+/** Until the code is compiled for speed: at 100 messages a second that would take minutes, so the warm-up is louder. */
+const warmMs = 5_000
+const warmPerS = 1_000
 const capPerS = 40
 const cappedPerS = 500
 const cappedMs = 10_000
@@ -45,7 +47,7 @@ async function sideBySide(options: Options) {
   const begin = async (server: Server) => {
     const run = await Run.start(server, shape(options))
     runs.push(run)
-    await run.warm({ ...load, forMs: warmMs })
+    await run.warm({ perS: warmPerS, forMs: warmMs })
     return run
   }
   try {

@@ -41,12 +41,18 @@ export function ChatList({ rows, onPick, actions }: ChatListProps) {
     const element = list.current
     if (!element) return
     const atBottom = element.scrollHeight - element.scrollTop - element.clientHeight < nearBottomPx
-    if (sticking && !atBottom) setSeenKey(lastKey)
+    if ((sticking && !atBottom) || (resume.current && atBottom)) setSeenKey(lastKey)
     if (atBottom !== sticking && !resume.current) setSticking(atBottom)
   }
-  // A row with buttons must not move away under the mouse that is about to press one.
+  useEffect(() => {
+    if (rows.length > 0) return
+    resume.current = false // another room: its history is not news
+    setSticking(true)
+  }, [rows.length === 0])
+  // A row with buttons must not move away under the mouse that is about to press one. Without rows there is nothing to hold:
+  // the history that comes then stands at the bottom, wherever the mouse is.
   const hold = (event: PointerEvent) => {
-    if (!actions || !sticking || event.pointerType === 'touch') return
+    if (!actions || !sticking || rows.length === 0 || event.pointerType === 'touch') return
     resume.current = true
     setSeenKey(lastKey)
     setSticking(false)
@@ -59,7 +65,7 @@ export function ChatList({ rows, onPick, actions }: ChatListProps) {
   const fresh = sticking ? 0 : rows.slice(seenAt + 1).filter(({ kind }) => kind === 'danmaku').length
 
   return (
-    <div class="chat" onPointerEnter={hold} onPointerLeave={release}>
+    <div class="chat" onPointerEnter={hold} onPointerMove={hold} onPointerLeave={release}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
       <ol class="rows" ref={list} onScroll={scrolled} onKeyDown={walk} tabIndex={0} aria-label="Chat" data-testid="chat-list">
         {rows.map((row) =>
@@ -72,10 +78,15 @@ export function ChatList({ rows, onPick, actions }: ChatListProps) {
           ),
         )}
       </ol>
-      {fresh > 0 && (
-        <button type="button" class="fresh" onClick={() => setSticking(true)} data-testid="chat-fresh">
-          {fresh} new
-        </button>
+      {/* A line of its own: it covers no row. With actions it is always there, so that no row moves when the button comes. */}
+      {(fresh > 0 || actions) && (
+        <div class="fresh-line">
+          {fresh > 0 && (
+            <button type="button" class="fresh" onClick={() => setSticking(true)} data-testid="chat-fresh">
+              {fresh} new
+            </button>
+          )}
+        </div>
       )}
     </div>
   )

@@ -51,9 +51,12 @@ export async function callCrowd(room: string): Promise<void> {
   if (dev?.crowd) await fetch('/dev/crowd', { method: 'POST' })
 }
 
-/** The room of this page, from `?room=`; ids are checked here because they come from the address. */
-const demoRoom = 'demo'
-export function roomFromAddress(fallback = demoRoom): string {
-  const id = new URLSearchParams(location.search).get('room') ?? fallback
-  return /^[A-Za-z0-9_-]{1,64}$/.test(id) ? id : fallback
+/**
+ * The room of this page, from `?room=`; ids are checked here because they come from the address. Without one it is the demo room;
+ * undefined: no room can have such an id.
+ */
+export const demoRoom = 'demo'
+export function roomFromAddress(): string | undefined {
+  const id = new URLSearchParams(location.search).get('room') ?? demoRoom
+  return /^[A-Za-z0-9_-]{1,64}$/.test(id) ? id : undefined
 }

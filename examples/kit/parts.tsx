@@ -56,13 +56,15 @@ interface SignInProps {
   room: string
   label: string
   action: string
+  /** No name will do here: ask for a token from the start. */
+  tokenOnly?: boolean
   onLogin: (login: Login) => void
 }
 
 /** A name is enough in development; where the engine gives no tokens, one can be pasted. */
-export function SignIn({ as, room, label, action, onLogin }: SignInProps) {
+export function SignIn({ as, room, label, action, tokenOnly = false, onLogin }: SignInProps) {
   const [name, setName] = useState('')
-  const [byToken, setByToken] = useState(false)
+  const [byToken, setByToken] = useState(tokenOnly)
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
   const finish = (login: Login) => {
@@ -157,6 +159,26 @@ export function Icon({ name }: { name: keyof typeof paths }) {
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={paths[name]} />
     </svg>
+  )
+}
+
+/** The whole page, for an address that leads to no room. */
+export function NoRoom() {
+  useEffect(() => {
+    document.title = 'No such room - Livehouse'
+  }, [])
+  return (
+    <div class="page-screen">
+      <Brand home="../" />
+      <Screen title="No such room" testid="no-room">
+        <p>The address names a room that is not here. It may be misspelt, or from another server.</p>
+        <p class="row-of-buttons">
+          <a class="button primary" href="../">
+            All rooms
+          </a>
+        </p>
+      </Screen>
+    </div>
   )
 }
 

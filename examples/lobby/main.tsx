@@ -22,8 +22,17 @@ function Lobby() {
       </header>
       <main>
         <h1>On air</h1>
+        <p class="intro">
+          Livehouse is an engine for live rooms: danmaku over the picture, a chat, likes, and who is here. Watch one of the rooms
+          below, or host the demo room from <a href="./studio/?room=demo">the studio</a>.
+        </p>
         {problem && <p class="problem">{problem}</p>}
-        {items?.length === 0 && <p class="hint">No room is live right now. This page looks again by itself.</p>}
+        {items?.length === 0 && (
+          <p class="empty" data-testid="no-rooms">
+            No room is live right now. <a href="./studio/?room=demo">Open the demo room in the studio</a>, and it shows up here by
+            itself.
+          </p>
+        )}
         {!items && !problem && <p class="hint">Looking around</p>}
         <ul class="rooms" data-testid="rooms">
           {items?.map((item) => (

@@ -33,7 +33,10 @@ export function ChatPanel({ room, state, act, rows }: ChatPanelProps) {
   return (
     <section class="panel chat-panel" aria-label="Live chat">
       <h2>Live chat</h2>
-      <ChatList rows={rows} actions={(row) => <Actions row={row} room={room} act={act} />} />
+      <ChatList
+        rows={rows}
+        actions={(row) => <Actions row={row} room={room} act={act} isHost={state.me.roles.includes('owner')} />}
+      />
       <form class="inline" onSubmit={send}>
         <input
           type="text"
@@ -56,8 +59,11 @@ interface ActionsProps {
   row: DanmakuRow
   room: RoomView
   act: Act
+  /** Roles are the host's to give. */
+  isHost: boolean
 }
-function Actions({ row: { danmaku, own }, room, act }: ActionsProps) {
+function Actions({ row: { danmaku, own }, room, act, isHost }: ActionsProps) {
+  const { role, bot } = danmaku.from
   const { id } = danmaku
   const { id: userId, name } = danmaku.from
   const mute = (index: string) => {
@@ -96,16 +102,48 @@ function Actions({ row: { danmaku, own }, room, act }: ActionsProps) {
               </option>
             ))}
           </select>
-          <button
-            type="button"
-            class="danger"
-            onClick={() => act(`${name} is out for 10 minutes.`, () => room.call('room.kick', { userId, banMs: kickMs }))}
-            data-testid="kick"
-          >
-            Kick
-          </button>
+          {isHost && !role && !bot && (
+            <button
+              type="button"
+              onClick={() => act(`${name} is a moderator now.`, () => room.call('room.grant_role', { userId, role: 'admin' }))}
+              data-testid="make-moderator"
+            >
+              Make moderator
+            </button>
+          )}
+          <KickButton
+            onKick={() => act(`${name} is out for 10 minutes.`, () => room.call('room.kick', { userId, banMs: kickMs }))}
+          />
         </>
       )}
+    </span>
+  )
+}
+
+/** Asks once; whoever moves the mouse away meant it not. */
+function KickButton({ onKick }: { onKick: () => void }) {
+  const [asking, setAsking] = useState(false)
+  if (!asking)
+    return (
+      <button type="button" class="danger" onClick={() => setAsking(true)} data-testid="kick">
+        Kick
+      </button>
+    )
+  const left = ({ pointerType }: PointerEvent) => {
+    if (pointerType === 'mouse') setAsking(false)
+  }
+  const kick = () => {
+    setAsking(false)
+    onKick()
+  }
+  return (
+    <span class="kick-sure" onPointerLeave={left}>
+      <button type="button" class="danger" onClick={kick} data-testid="kick-sure">
+        Yes, out for 10 minutes
+      </button>
+      <button type="button" onClick={() => setAsking(false)}>
+        No
+      </button>
     </span>
   )
 }

@@ -7,8 +7,8 @@ import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ChatFeed, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
-import { type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
-import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
+import { demoRoom, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { Brand, ConnectionLine, Icon, NoRoom, Screen, SignIn } from '../kit/parts.tsx'
 import { explain, shortNumber } from '../kit/words.ts'
 import { type Act, Notice, useAct } from './act.tsx'
 import { ChatPanel } from './chat-panel.tsx'
@@ -16,8 +16,12 @@ import { PeoplePanel } from './people-panel.tsx'
 import { DetailsPanel, OnAirPanel, SwitchesPanel, WallPanel } from './room-panels.tsx'
 import { StatsPanel } from './stats-panel.tsx'
 
-function Studio() {
+function Page() {
   const [roomId] = useState(() => roomFromAddress())
+  return roomId === undefined ? <NoRoom /> : <Studio roomId={roomId} />
+}
+
+function Studio({ roomId }: { roomId: string }) {
   const [login, setLogin] = useState<Login | undefined>(() => storedLogin('owner'))
   const signOut = () => {
     storeLogin('owner', undefined)
@@ -30,11 +34,30 @@ function Studio() {
         <div class="welcome">
           <h1>Studio</h1>
           <p>Host the room “{roomId}”: open it, set the rules, look after the chat.</p>
-          <SignIn as="owner" room={roomId} label="Your name as the host" action="Enter" onLogin={setLogin} />
+          {roomId !== demoRoom && <TokenHelp />}
+          <SignIn
+            as="owner"
+            room={roomId}
+            label="Your name as the host"
+            action="Enter"
+            tokenOnly={roomId !== demoRoom}
+            onLogin={setLogin}
+          />
         </div>
       </div>
     )
   return <Desk roomId={roomId} login={login} onSignOut={signOut} />
+}
+
+/** Only the demo room has a host for the asking. */
+function TokenHelp() {
+  return (
+    <p data-testid="token-help">
+      This room belongs to whoever created it. Make a token for that user where the engine runs, and paste it here:
+      <code>npx livehouse token --user YOUR_ID --scope streamer</code>
+      The scope streamer may also create rooms.
+    </p>
+  )
 }
 
 function Top({ roomId, live, onSignOut }: { roomId: string; live?: Live; onSignOut?: () => void }) {
@@ -76,11 +99,16 @@ function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSi
     <div class="studio desk-on" data-testid="studio" data-status={room?.status ?? 'joining'}>
       <Top roomId={roomId} live={live} onSignOut={onSignOut} />
       {end ? (
-        <Screen title="Not connected" testid="end-screen">
+        <Screen title={end.code === 'room.not_found' ? 'No such room' : 'Not connected'} testid="end-screen">
           <p>{explain(end).text}</p>
-          <button type="button" class="primary" onClick={onSignOut}>
-            Sign in again
-          </button>
+          <p class="row-of-buttons">
+            <button type="button" class="primary" onClick={onSignOut}>
+              Sign in again
+            </button>
+            <a class="button" href="../">
+              All rooms
+            </a>
+          </p>
         </Screen>
       ) : room && state ? (
         <Panels room={room} state={state} act={act} rows={rows} />
@@ -122,7 +150,7 @@ function Panels({ room, state, act, rows }: PanelsProps) {
       <div class="column">
         <DetailsPanel room={room} state={state} act={act} />
         <WallPanel room={room} state={state} act={act} />
-        <PeoplePanel room={room} act={act} />
+        <PeoplePanel room={room} state={state} act={act} />
       </div>
     </main>
   )
@@ -135,4 +163,4 @@ function useStudioRows({ room }: Live): readonly Row[] {
 }
 
 const place = document.getElementById('app')
-if (place) render(<Studio />, place)
+if (place) render(<Page />, place)

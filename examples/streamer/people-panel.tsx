@@ -1,8 +1,9 @@
 /** Who is muted or out, and who helps. Read anew whenever an event says that it changed. */
 import type { CommandInput, CommandReply, RoomEvents, RoomView } from 'livehouse/client'
 import { useCallback, useEffect, useState } from 'preact/hooks'
+import { Names } from '../kit/names.ts'
 import { untilWords } from '../kit/words.ts'
-import type { Act } from './act.tsx'
+import type { PanelProps } from './room-panels.tsx'
 
 type Restrictions = CommandReply<'room.list_restrictions'>
 type Restriction = Restrictions['mutes'][number]
@@ -23,7 +24,9 @@ const roles: { role: GrantRole['role']; label: string }[] = [
   { role: 'assistant', label: 'Assistant' },
 ]
 
-export function PeoplePanel({ room, act }: { room: RoomView; act: Act }) {
+export function PeoplePanel({ room, state, act }: PanelProps) {
+  const names = useNames(room)
+  const nameOf = (userId: string) => (userId === state.me.userId ? state.me.name : undefined) || names.of(userId)
   const [{ mutes, bans, roles: staff }, refresh] = useRestrictions(room)
   const lift = (done: string, call: () => Promise<unknown>) => void act(done, call).then(refresh)
   return (
@@ -35,6 +38,7 @@ export function PeoplePanel({ room, act }: { room: RoomView; act: Act }) {
           <Line
             key={`m${mute.userId}`}
             restriction={mute}
+            name={nameOf(mute.userId)}
             what="muted"
             onLift={() => lift('The mute is lifted.', () => room.call('room.unmute', { userId: mute.userId }))}
           />
@@ -43,6 +47,7 @@ export function PeoplePanel({ room, act }: { room: RoomView; act: Act }) {
           <Line
             key={`b${ban.userId}`}
             restriction={ban}
+            name={nameOf(ban.userId)}
             what="out"
             onLift={() => lift('The ban is lifted.', () => room.call('room.unban', { userId: ban.userId }))}
           />
@@ -53,7 +58,7 @@ export function PeoplePanel({ room, act }: { room: RoomView; act: Act }) {
         {staff.map(({ userId, role }) => (
           <li key={userId + role}>
             <span>
-              <b>{userId}</b>
+              <Who userId={userId} name={nameOf(userId)} />
               <small>{roles.find((each) => each.role === role)?.label ?? role}</small>
             </span>
             <button
@@ -73,15 +78,29 @@ export function PeoplePanel({ room, act }: { room: RoomView; act: Act }) {
   )
 }
 
-function Line({ restriction, what, onLift }: { restriction: Restriction; what: string; onLift: () => void }) {
+/** The name with the id beneath, or the id alone for somebody this page never saw. */
+function Who({ userId, name }: { userId: string; name: string | undefined }) {
+  return (
+    <>
+      <b title={userId}>{name ?? userId}</b>
+      {name !== undefined && <small class="user-id">{userId}</small>}
+    </>
+  )
+}
+
+interface LineProps {
+  restriction: Restriction
+  name: string | undefined
+  what: string
+  onLift: () => void
+}
+function Line({ restriction, name, what, onLift }: LineProps) {
+  const words = `${what} ${untilWords(restriction.untilAt)}${restriction.reason && `: ${restriction.reason}`}`
   return (
     <li data-testid="restriction" data-user={restriction.userId}>
       <span>
-        <b>{restriction.userId}</b>
-        <small>
-          {what} {untilWords(restriction.untilAt)}
-          {restriction.reason && `: ${restriction.reason}`}
-        </small>
+        <Who userId={restriction.userId} name={name} />
+        <small title={words}>{words}</small>
       </span>
       <button type="button" onClick={onLift} data-testid="lift">
         Lift
@@ -128,6 +147,12 @@ function GrantForm({ onGrant }: { onGrant: (grant: GrantRole) => void }) {
       </button>
     </form>
   )
+}
+
+function useNames(room: RoomView): Names {
+  const [names] = useState(() => new Names())
+  useEffect(() => names.follow(room), [room])
+  return names
 }
 
 function useRestrictions(room: RoomView): [Restrictions, () => void] {

@@ -54,12 +54,9 @@ export function OnAirPanel({ room, state, act }: PanelProps) {
 }
 
 export function DetailsPanel({ room, state, act }: PanelProps) {
-  const [title, setTitle] = useState(state.room.title)
-  const [intro, setIntro] = useState(state.room.intro)
-  useEffect(() => {
-    setTitle(state.room.title)
-    setIntro(state.room.intro)
-  }, [state.room.version])
+  const titleDraft = useDraft(state.room.title)
+  const introDraft = useDraft(state.room.intro)
+  const [title, intro] = [titleDraft.text, introDraft.text]
   const patch: CommandInput<'room.update'> = {
     ...(title.trim() !== state.room.title ? { title: title.trim() } : {}),
     ...(intro !== state.room.intro ? { intro } : {}),
@@ -75,23 +72,62 @@ export function DetailsPanel({ room, state, act }: PanelProps) {
       <form class="stack" onSubmit={submit}>
         <label>
           <span>Title</span>
-          <input type="text" value={title} maxLength={120} onInput={(e) => setTitle(e.currentTarget.value)} data-testid="title" />
+          <input
+            type="text"
+            value={title}
+            maxLength={120}
+            onInput={(e) => titleDraft.edit(e.currentTarget.value)}
+            data-testid="title"
+          />
         </label>
+        <Meanwhile draft={titleDraft} testid="title-meanwhile" />
         <label>
           <span>Intro</span>
           <textarea
             rows={3}
             value={intro}
             maxLength={2000}
-            onInput={(e) => setIntro(e.currentTarget.value)}
+            onInput={(e) => introDraft.edit(e.currentTarget.value)}
             data-testid="intro"
           />
         </label>
+        <Meanwhile draft={introDraft} testid="intro-meanwhile" />
         <button type="submit" disabled={!changed} data-testid="save-details">
           Save
         </button>
       </form>
     </section>
+  )
+}
+
+interface Draft {
+  text: string
+  edit: (text: string) => void
+  /** What somebody else set while this one wrote. */
+  meanwhile: string | undefined
+  drop: () => void
+}
+/** A field of the room: follows the room until somebody writes in it, then stays as written until it is saved. */
+function useDraft(current: string): Draft {
+  const [draft, setDraft] = useState<{ text: string; from: string }>()
+  useEffect(() => {
+    setDraft((before) => (before?.text.trim() === current.trim() ? undefined : before)) // saved, here or elsewhere
+  }, [current])
+  const edit = (text: string) =>
+    setDraft((before) => (text === current ? undefined : { text, from: before ? before.from : current }))
+  const moved = draft !== undefined && draft.from !== current && draft.text.trim() !== current.trim()
+  return { text: draft?.text ?? current, edit, meanwhile: moved ? current : undefined, drop: () => setDraft(undefined) }
+}
+
+function Meanwhile({ draft, testid }: { draft: Draft; testid: string }) {
+  if (draft.meanwhile === undefined) return null
+  return (
+    <p class="meanwhile" role="status" data-testid={testid}>
+      <span>{draft.meanwhile ? `Changed meanwhile to “${draft.meanwhile}”.` : 'Emptied meanwhile.'}</span>
+      <button type="button" class="link" onClick={draft.drop}>
+        Take that
+      </button>
+    </p>
   )
 }
 

@@ -39,19 +39,19 @@ function Figure({ label, value, values, hue }: { label: string; value: number; v
         <b data-testid={`figure-${label.split('/')[0]}`}>{shortNumber(value)}</b>
         <span>{label}</span>
       </figcaption>
-      <svg
-        viewBox={`0 0 ${chart.width} ${chart.height}`}
-        preserveAspectRatio="none"
-        role="img"
-        aria-label={`${label}, last ten minutes`}
-      >
-        {points.length > 1 && (
-          <>
-            <polygon points={`0,${chart.height} ${line} ${chart.width},${chart.height}`} />
-            <polyline points={line} />
-          </>
-        )}
-      </svg>
+      {points.length > 1 ? (
+        <svg
+          viewBox={`0 0 ${chart.width} ${chart.height}`}
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={`${label}, last ten minutes`}
+        >
+          <polygon points={`0,${chart.height} ${line} ${chart.width},${chart.height}`} />
+          <polyline points={line} />
+        </svg>
+      ) : (
+        <p class="no-line">Graph soon</p>
+      )}
     </figure>
   )
 }

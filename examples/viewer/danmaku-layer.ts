@@ -195,6 +195,9 @@ export class DanmakuLayer {
           ? [{ transform: inside }, { transform: outside }]
           : [{ opacity: 0 }, { opacity: 1, offset: 0.06 }, { opacity: 1, offset: 0.92 }, { opacity: 0 }]
     const animation = element.animate(frames, { duration: durationMs, easing: 'linear', fill: 'both' })
+    // Left to itself an animation starts when it is first painted, on a busy machine some 100 ms late: the next text, which the lanes
+    // let in for this start, would run into its tail.
+    animation.startTime = document.timeline.currentTime
     this.#animations.add(animation)
     const elements = this.#byId.get(id) ?? new Set()
     this.#byId.set(id, elements.add(element))

@@ -77,7 +77,8 @@ export class Lanes {
     const headOutAt = now + area.width / pxPerMs
     const top = this.#freeTop(area, height, now, (other) => {
       if (!other.moving || other.moving.direction !== direction) return false
-      return other.moving.tailInAt <= now && headOutAt >= other.goneAt
+      // Where the other leaves, the gap is still there.
+      return other.moving.tailInAt <= now && headOutAt - gapPx / pxPerMs >= other.goneAt - 0.5
     })
     if (top === undefined) return undefined
     const moving = { tailInAt: now + (width + gapPx) / pxPerMs, direction }

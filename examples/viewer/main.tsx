@@ -2,13 +2,14 @@
  * The viewer page: `/watch/?room=demo`. Watching needs no sign-in; writing and liking do.
  * The page is a client of the public socket like any other, by `livehouse/client`.
  */
+import type { RoomEnd } from 'livehouse/client'
 import { type ComponentChildren, render } from 'preact'
 import { useCallback, useEffect, useState } from 'preact/hooks'
 import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
 import { callCrowd, devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
-import { Brand, ConnectionLine, Icon, Screen, SignIn } from '../kit/parts.tsx'
+import { Brand, ConnectionLine, Countdown, Icon, NoRoom, Screen, SignIn, useNow } from '../kit/parts.tsx'
 import { explain, shortNumber } from '../kit/words.ts'
 import { LikeButton } from './likes.tsx'
 import { SendBox } from './send-box.tsx'
@@ -18,8 +19,12 @@ const toastMs = 3_500
 /** The close code of a token past its time. */
 const tokenExpiredCode = 4003
 
-function Watch() {
+function Page() {
   const [roomId] = useState(() => roomFromAddress())
+  return roomId === undefined ? <NoRoom /> : <Watch roomId={roomId} />
+}
+
+function Watch({ roomId }: { roomId: string }) {
   const [login, setLogin] = useState<Login | undefined>(() => storedLogin('viewer'))
   const live = useLive(roomId, login?.token)
   const rows = useRows(live)
@@ -40,6 +45,7 @@ function Watch() {
     document.title = state ? `${state.room.title} - Livehouse` : 'Livehouse'
   }, [state?.room.title])
 
+  if (live.end?.code === 'room.not_found') return <NoRoom />
   const reactions = (
     <span class="reactions">
       <LikeButton room={room} state={state} signedIn={signedIn} onRefused={setToast} />
@@ -105,12 +111,22 @@ function Header({ live: { state }, roomId, login, onSignOut }: HeaderProps) {
         <span data-testid="online">{shortNumber(state?.online.unique ?? 0)}</span>
       </span>
       {login && (
-        <button type="button" class="link who" onClick={onSignOut} title="Sign out">
-          {state?.me.name || login.name || 'signed in'}
-        </button>
+        <details class="who-menu" onFocusOut={closeLeft} data-testid="who">
+          <summary>
+            <span class="who">{state?.me.name || login.name || 'signed in'}</span>
+          </summary>
+          <button type="button" onClick={onSignOut} data-testid="sign-out">
+            Sign out
+          </button>
+        </details>
       )}
     </header>
   )
+}
+
+/** A menu closes when the focus goes elsewhere. */
+function closeLeft({ currentTarget, relatedTarget }: { currentTarget: HTMLDetailsElement; relatedTarget: EventTarget | null }) {
+  if (!(relatedTarget instanceof Node && currentTarget.contains(relatedTarget))) currentTarget.open = false
 }
 
 function About({ live: { state }, children }: { live: Live; children: ComponentChildren }) {
@@ -128,11 +144,11 @@ function About({ live: { state }, children }: { live: Live; children: ComponentC
 /** What covers the picture when there is none: over, removed, not live, gone. */
 function StageScreen({ live, onSignOut }: { live: Live; onSignOut: () => void }) {
   const { end, notNow, state } = live
+  if (end?.code === 'room.kicked') return <KickedScreen end={end} />
   if (end) {
     const signedOut = end.code === 'auth.invalid' || /token/i.test(end.message)
-    const title = end.code === 'room.kicked' ? 'You are out of this room' : signedOut ? 'Signed out' : 'Not connected'
     return (
-      <Screen title={title} testid="end-screen">
+      <Screen title={signedOut ? 'Signed out' : 'Not connected'} testid="end-screen">
         <p>{explain(end).text}</p>
         <p class="row-of-buttons">
           <button type="button" class="primary" onClick={signedOut ? onSignOut : () => location.reload()}>
@@ -158,6 +174,33 @@ function StageScreen({ live, onSignOut }: { live: Live; onSignOut: () => void })
       </Screen>
     )
   return null
+}
+
+/** Coming back is offered once it can work: after the ban, or at once when there is none. */
+function KickedScreen({ end }: { end: RoomEnd }) {
+  const untilAt = end.detail.untilAt ?? 0
+  const now = useNow(untilAt > 0, 1_000)
+  const waits = untilAt > now
+  return (
+    <Screen title="You are out of this room" testid="end-screen">
+      <p>{explain(end).text}</p>
+      {waits && (
+        <p>
+          You can come back in <Countdown at={untilAt} />.
+        </p>
+      )}
+      <p class="row-of-buttons">
+        {untilAt !== -1 && !waits && (
+          <button type="button" class="primary" onClick={() => location.reload()} data-testid="try-again">
+            Try again
+          </button>
+        )}
+        <a class="button" href="../">
+          Other rooms
+        </a>
+      </p>
+    </Screen>
+  )
 }
 
 interface ShareProps {
@@ -241,4 +284,4 @@ function useToast(): [string, (text: string) => void] {
 }
 
 const place = document.getElementById('app')
-if (place) render(<Watch />, place)
+if (place) render(<Page />, place)

@@ -87,7 +87,13 @@ export function SendBox({ room, state, session, replyTo, onReplied }: SendBoxPro
 
   return (
     <form class={`send-box${closed ? ' closed' : ''}`} onSubmit={submit} data-testid="send-box">
-      {problem && (
+      {/* The placeholder says it while the box is empty. A mute comes before a wait: waiting would not help. */}
+      {closed && text !== '' && (
+        <p class="problem" role="status" data-testid="closed-reason">
+          {closed}
+        </p>
+      )}
+      {problem && !closed && (
         <p class="problem" role="alert" data-testid="refusal">
           {problem.text}
           {problem.untilMs !== undefined && (
@@ -159,7 +165,7 @@ export function SendBox({ room, state, session, replyTo, onReplied }: SendBoxPro
             onInput={(event) => setText(event.currentTarget.value)}
             data-testid="message"
           />
-          {length > 0 && (
+          {length > 0 && !closed && (
             <span class={`count${length > most ? ' over' : ''}`} data-testid="count">
               {length}/{most}
             </span>

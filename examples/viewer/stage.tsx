@@ -70,23 +70,6 @@ export function Stage({ room, hasWall, children }: StageProps) {
       <div ref={sky} class="sky" aria-hidden="true" style={{ opacity: look.opacity }} data-testid="sky" />
       {children}
       <div class="stage-tools">
-        {overflowing && look.on && (
-          <span class="skipped" title="More came than fit over the picture; they are all in the chat" data-testid="skipped">
-            +{skipped} in the chat
-          </span>
-        )}
-        {look.on && (
-          <label class="opacity">
-            <span class="visually-hidden">Danmaku opacity</span>
-            <input
-              type="range"
-              min="20"
-              max="100"
-              value={Math.round(look.opacity * 100)}
-              onInput={(event) => setLook({ ...look, opacity: Number(event.currentTarget.value) / 100 })}
-            />
-          </label>
-        )}
         <button
           type="button"
           class="tool"
@@ -98,10 +81,37 @@ export function Stage({ room, hasWall, children }: StageProps) {
         >
           <Icon name={look.on ? 'bubble' : 'bubbleOff'} />
         </button>
+        {look.on && (
+          <label class="opacity" title="How solid the texts over the picture are">
+            <span>Opacity</span>
+            <input
+              type="range"
+              min="20"
+              max="100"
+              value={Math.round(look.opacity * 100)}
+              aria-label="Danmaku opacity"
+              onInput={(event) => setLook({ ...look, opacity: Number(event.currentTarget.value) / 100 })}
+            />
+          </label>
+        )}
+        {overflowing && look.on && (
+          <span
+            class="skipped"
+            role="note"
+            title={skippedWords(skipped)}
+            aria-label={skippedWords(skipped)}
+            data-testid="skipped"
+          >
+            +{skipped} in the chat
+          </span>
+        )}
       </div>
     </section>
   )
 }
+
+const skippedWords = (count: number) =>
+  `${count} ${count === 1 ? 'text' : 'texts'} found no free lane over the picture, and can be read in the chat`
 
 /** Whether the value changed within the last seconds. */
 function useRecent(value: number): boolean {
