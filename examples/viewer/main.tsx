@@ -4,7 +4,7 @@
  */
 import type { RoomEnd } from 'livehouse/client'
 import { type ComponentChildren, render } from 'preact'
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
@@ -72,7 +72,9 @@ function Watch({ roomId }: { roomId: string }) {
         )}
         <div class="composer">
           <div class="composer-main">
-            {signedIn && state && room ? (
+            {live.end ? (
+              <p class="hint">You are not in the room.</p>
+            ) : signedIn && state && room ? (
               <SendBox
                 room={room}
                 state={state}
@@ -110,23 +112,37 @@ function Header({ live: { state }, roomId, login, onSignOut }: HeaderProps) {
         <Icon name="people" />
         <span data-testid="online">{shortNumber(state?.online.unique ?? 0)}</span>
       </span>
-      {login && (
-        <details class="who-menu" onFocusOut={closeLeft} data-testid="who">
-          <summary>
-            <span class="who">{state?.me.name || login.name || 'signed in'}</span>
-          </summary>
-          <button type="button" onClick={onSignOut} data-testid="sign-out">
-            Sign out
-          </button>
-        </details>
-      )}
+      {login && <WhoMenu name={state?.me.name || login.name || 'signed in'} onSignOut={onSignOut} />}
     </header>
   )
 }
 
-/** A menu closes when the focus goes elsewhere. */
-function closeLeft({ currentTarget, relatedTarget }: { currentTarget: HTMLDetailsElement; relatedTarget: EventTarget | null }) {
-  if (!(relatedTarget instanceof Node && currentTarget.contains(relatedTarget))) currentTarget.open = false
+/** Closes with Escape, and when somebody presses elsewhere. */
+function WhoMenu({ name, onSignOut }: { name: string; onSignOut: () => void }) {
+  const menu = useRef<HTMLDetailsElement>(null)
+  useEffect(() => {
+    const close = (event: Event) => {
+      const inside = event.target instanceof Node && menu.current?.contains(event.target)
+      const closes = event instanceof KeyboardEvent ? event.key === 'Escape' : !inside
+      if (menu.current && closes) menu.current.open = false
+    }
+    addEventListener('pointerdown', close)
+    addEventListener('keydown', close)
+    return () => {
+      removeEventListener('pointerdown', close)
+      removeEventListener('keydown', close)
+    }
+  }, [])
+  return (
+    <details class="who-menu" ref={menu} data-testid="who">
+      <summary>
+        <span class="who">{name}</span>
+      </summary>
+      <button type="button" onClick={onSignOut} data-testid="sign-out">
+        Sign out
+      </button>
+    </details>
+  )
 }
 
 function About({ live: { state }, children }: { live: Live; children: ComponentChildren }) {
