@@ -291,6 +291,10 @@ test('an address of no room says so', async () => {
 
 test('after a lost connection the missed messages are there', async () => {
   const page = await watch('Tunnel')
+  // Signed in and joined: what was never there cannot be missed.
+  await page.getByTestId('message').waitFor(slow)
+  await owner.room.send({ text: 'before the tunnel' })
+  await row(page, 'before the tunnel').waitFor(slow)
   pipe.cut()
   await page.getByTestId('connection').waitFor(slow)
   expect(await page.getByTestId('connection').textContent()).toMatch(/Connection lost|Connecting/)

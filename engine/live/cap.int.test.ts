@@ -79,7 +79,7 @@ it('with the cap off everybody gets everything', async () => {
 
 it('a reply reaches the one replied to although it was sampled out; owner and staff come first', async () => {
   const clock = new TestClock()
-  engine = await startTestEngine({ danmakuPerClientMax: 4, danmakuPerUserPerSMax: 1000, danmakuPerUserBurstMax: 1000 }, { clock })
+  engine = await startTestEngine({ danmakuPerClientMax: 2, danmakuPerUserPerSMax: 1000, danmakuPerUserBurstMax: 1000 }, { clock })
   const enter = async (user: string) => {
     const client = await engine.connect({ token: await engine.token(user) })
     await client.ok('room.join', {}, 'demo')
