@@ -266,12 +266,7 @@ export class Relay {
     }
   }
 
-  #account(
-    { account, members, offered: _ }: EdgeRoom,
-    head: FrameHead,
-    share: EdgeShare,
-    personal: ReadonlyMap<Member, PersonalHead>,
-  ): void {
+  #account({ account, members }: EdgeRoom, head: FrameHead, share: EdgeShare, personal: ReadonlyMap<Member, PersonalHead>): void {
     let lean = 0
     for (const { tier } of members) if (tier === 'lean') lean++
     const sampledOut = minus(head.events, head.full.counts)
