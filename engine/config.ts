@@ -99,6 +99,7 @@ export const optionSchema = Type.Object(
     danmakuPerUserBurstMax: int(3, 1, 1_000_000, 'Danmaku of one user at once.'),
     danmakuDuplicateMs: int(10_000, 0, 600_000, 'The same text by the same user within this time is refused. 0: off.'),
     roomIngestPerSMax: int(2_000, 1, 10_000_000, 'Danmaku that one room takes per second.'),
+    heldPerRoomMax: int(1_000, 1, 1_000_000, 'Danmaku of one room kept back for review; past it more are refused.'),
     logDanmaku: Type.Boolean({ default: false, description: 'Append danmaku to the room log as well.' }),
     likeEveryMs: int(1_000, 100, 60_000, 'At most one like.changed per room in this time.'),
     totalsEveryMs: int(200, 10, 10_000, 'How often changed like and share totals go to disk; their answers wait for it.'),
@@ -121,6 +122,21 @@ export const optionSchema = Type.Object(
     lagProbeEveryMs: int(10_000, 100, 600_000, 'How often a socket with traffic is pinged in-band.'),
     slowCloseMs: int(30_000, 100, 3_600_000, 'A reader slow for this long is closed.'),
     scanPerTickMax: int(250, 1, 1_000_000, 'Sockets looked at for unsent bytes after a tick.'),
+
+    // plugins
+    plugins: text('', 'Plugins that are there at every start: files, comma separated, each with @inline or @worker (default) behind it.'),
+    pluginsDir: text('', 'Folder from which operators may attach plugins through the admin API. Empty: none.'),
+    natsUrl: text('', 'NATS server for plugins in processes of their own. Empty: none.'),
+    pluginsApproved: text('', 'Remote plugins that get what they ask for without being approved: names, comma separated.'),
+    chargeOwner: text('', 'The one plugin that may decide prices. Empty: none.'),
+    pluginsMax: int(32, 1, 64, 'Plugins that are known.'),
+    pluginDrainMs: int(5_000, 0, 60_000, 'How long a plugin that is detached or replaced gets for what is under way.'),
+    pluginHighPerRoomPerSMax: int(20, 0, 1_000, 'High-lane events of one plugin in one room per second.'),
+    pluginEventsPerRoomPerSMax: int(100, 0, 10_000, 'Other events of one plugin in one room per second.'),
+    pluginEventBytesMax: int(16_384, 256, 262_144, 'Largest event of a plugin.'),
+    pluginCallsPerSMax: int(2_000, 1, 1_000_000, 'Calls of one plugin to the engine per second.'),
+    pluginLiveEventsMax: int(1_000, 1, 1_000_000, 'Events in no log that wait for one plugin.'),
+    jetStream: Type.Boolean({ default: false, description: 'Copy the room log to JetStream of the NATS server.' }),
 
     // store
     storeQueueMax: int(100_000, 16, 10_000_000, 'Writes that wait for the disk; past it changes are refused.'),

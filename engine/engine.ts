@@ -1,13 +1,14 @@
 /**
  * Builds the parts in order and stops them in reverse.
  *
- *     store -> bus -> homes (rooms) -> edge (sessions) -> gateway (public port) -> admin (admin port)
+ *     store -> bus -> plugins -> homes (rooms) -> edge (sessions) -> gateway (public port) -> admin (admin port)
  *
  *     const engine = await startEngine(loadConfig({ argv: [], env: process.env, cwd: process.cwd() }))
  *     await engine.stop()
  *
  * Only clock and random can be swapped; everything else is real in tests too.
  */
+import { join } from 'node:path'
 import { startAdmin } from './admin/admin.ts'
 import { LocalBus } from './base/bus.ts'
 import { type Clock, SystemClock } from './base/clock.ts'
@@ -23,11 +24,17 @@ import { Gateway } from './edge/gateway.ts'
 import { loadPages } from './edge/pages.ts'
 import { loadSecret } from './edge/tokens.ts'
 import { exportMetrics } from './metrics.ts'
-import { Guards } from './plugin/guards.ts'
+import { packageVersion } from './base/package.ts'
+import { remoteSecret, startRemote } from './plugin/attach-remote.ts'
+import type { AnyPlugin } from './plugin/define.ts'
+import type { Guards } from './plugin/guards.ts'
+import { PluginHost } from './plugin/host.ts'
+import { PluginDbs } from './plugin/plugin-dbs.ts'
 import { DeliveryAccounts } from './room/account.ts'
 import type { Actor, Answer } from './room/call.ts'
 import { noCounts } from './room/event.ts'
 import { Homes } from './room/homes.ts'
+import { engineUserId } from './room/rights.ts'
 import { Scheduler } from './room/scheduler.ts'
 import { openStore, type Store } from './room/store.ts'
 
@@ -35,6 +42,8 @@ export interface EngineParts {
   clock?: Clock
   random?: Random
   env?: NodeJS.ProcessEnv
+  /** Attached inline before the ports open. */
+  plugins?: readonly AnyPlugin[]
 }
 
 export interface Engine {
@@ -46,6 +55,7 @@ export interface Engine {
   readonly homes: Homes
   readonly edge: Edge
   readonly guards: Guards
+  readonly plugins: PluginHost
   readonly accounts: DeliveryAccounts
   readonly store: Store
   readonly metrics: Metrics
@@ -56,7 +66,7 @@ export interface Engine {
   stop(): Promise<void>
 }
 
-export const engineActor: Actor = { userId: 'engine', name: 'Engine', anonymous: false, scope: ['operator'] }
+export const engineActor: Actor = { userId: engineUserId, name: 'Engine', anonymous: false, scope: ['operator'] }
 const dayMs = 86_400_000
 const clockWatchMs = 60_000
 const clockStepMs = 1_000
@@ -64,13 +74,13 @@ const healthBodyBytesMax = 0
 const devTokenBytesMax = 1_024
 
 export async function startEngine(config: Config, parts: EngineParts = {}): Promise<Engine> {
-  const { clock = new SystemClock(), random = systemRandom, env = process.env } = parts
+  const { clock = new SystemClock(), random = systemRandom, env = process.env, plugins = [] } = parts
   const stops: (() => void | Promise<void>)[] = []
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one()
   }
   try {
-    return await build({ config, clock, random, env, stops, stop })
+    return await build({ config, clock, random, env, plugins, stops, stop })
   } catch (error) {
     await stop()
     throw error
@@ -82,11 +92,12 @@ interface Building {
   clock: Clock
   random: Random
   env: NodeJS.ProcessEnv
+  plugins: readonly AnyPlugin[]
   stops: (() => void | Promise<void>)[]
   stop: () => Promise<void>
 }
 
-async function build({ config, clock, random, env, stops, stop }: Building): Promise<Engine> {
+async function build({ config, clock, random, env, plugins, stops, stop }: Building): Promise<Engine> {
   const log = createLog({ level: config.logLevel, name: 'livehouse' })
   const newId = idSource(random)
   const metrics = createMetrics()
@@ -99,13 +110,47 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
   stops.push(() => bus.close())
 
   const accounts = new DeliveryAccounts()
-  const guards = new Guards(clock, (guard, error) => onError(error, `guard ${guard.name} on ${guard.on}`))
+  const liveClock = clock instanceof SystemClock ? clock : new SystemClock()
+  const host: PluginHost = new PluginHost({
+    config,
+    clock,
+    liveClock,
+    newId,
+    store,
+    bus,
+    dbs: new PluginDbs({ dir: join(config.dataDir, 'plugins'), log, clock: liveClock }),
+    metrics,
+    log,
+    sdk: packageVersion(),
+    command: (roomId, head) => homes.call(roomId, head),
+    onError,
+  })
+  const { guards, transforms } = host
   const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
   stops.push(() => scheduler.stop())
   const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
-  const homes = new Homes({ clock, newId, bus, store, config, scheduler, accounts, guards, meters, onError })
+  const homes: Homes = new Homes({
+    clock,
+    newId,
+    bus,
+    store,
+    config,
+    scheduler,
+    accounts,
+    guards,
+    transforms,
+    plugins: host,
+    meters,
+    onCommitted: (home, events) => host.committed(home, events),
+    onError,
+  })
   await homes.start()
   stops.push(() => homes.stop())
+  stops.push(() => host.stop())
+  await host.start()
+  for (const plugin of plugins) await host.attach({ plugin }, { by: 'program', isConfigured: true })
+  const remote = startRemote({ config, clock: liveClock, log, store, metrics, host, secret: remoteSecret(secret), newId })
+  stops.push(() => remote.stop())
   await openDemoRoom(homes, config)
   if (clock instanceof SystemClock) stops.push(watchClock(clock, log))
   stops.push(keepLogShort(clock, store, config, onError))
@@ -130,6 +175,8 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
     bus,
     fanout: gateway,
     accounts,
+    plugins: host,
+    guards,
     secret,
     onError: (error) => onError(error, 'edge'),
   })
@@ -164,7 +211,7 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
   await gateway.listen()
 
   exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses })
-  const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId })
+  const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote })
   stops.push(() => admin.close())
 
   log.info({ publicPort: gateway.port, adminUrl: admin.url, dataDir: config.dataDir, devLogin: hasDevLogin }, 'started')
@@ -177,6 +224,7 @@ async function build({ config, clock, random, env, stops, stop }: Building): Pro
     homes,
     edge,
     guards,
+    plugins: host,
     accounts,
     store,
     metrics,
@@ -197,7 +245,7 @@ async function openDemoRoom(homes: Homes, { demoRoom }: Config): Promise<void> {
   }
   const room = { roomId: demoRoom, ownerId: demoOwnerId, title: 'Livehouse demo', intro: 'A room to try things in.' }
   acceptable(await ask(undefined, 'room.create', room), 'room.exists')
-  acceptable(await ask(demoRoom, 'room.open', {}), 'room.bad_state')
+  acceptable(await ask(demoRoom, 'room.open', {}), 'room.bad_state', 'room.taken_down')
 }
 
 /** Once a day, and soon after the start: rows of the room log past their time go. */

@@ -6,4 +6,4 @@
  */
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { type Engine, type EngineParts, startEngine } from './engine.ts'
-export type { Guard, GuardRequest, Verdict } from './plugin/guards.ts'
+export type { PluginHost, PluginInfo } from './plugin/host.ts'

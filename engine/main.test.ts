@@ -52,14 +52,16 @@ describe('livehouse', () => {
   })
 
   it('refuses bad input for a token with the allowed form', async () => {
-    const [none, bad, anonymous] = await Promise.all([
+    const [none, bad, anonymous, bot] = await Promise.all([
       livehouse(['token']),
       livehouse(['token', '--user', 'a b', '--ttl', 'soon']),
       livehouse(['token', '--user', 'anon_1', '--usr', 'x']),
+      livehouse(['token', '--user', 'bot_1']),
     ])
-    for (const { code, out } of [none, bad, anonymous]) expect([code, out]).toEqual([1, ''])
+    for (const { code, out } of [none, bad, anonymous, bot]) expect([code, out]).toEqual([1, ''])
     expect(none.err).toContain('livehouse token --user viewer1')
     expect(bad.err).toMatch(/"a b" is not 1 to 64.*\n.*"soon" is not a time like 30s, 15m, 1h or 7d/)
     expect(anonymous.err).toContain('The nearest is --user.')
+    expect(bot.err).toContain('"bot_1" begins with bot_, which is for ids that only the engine gives.')
   })
 })

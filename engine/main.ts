@@ -186,17 +186,21 @@ const tokenArguments = { user: 'ID', name: 'NAME', scope: 'SCOPE', ttl: '1h', 'd
 async function token(argv: readonly string[]): Promise<number> {
   const { user, name, scope, ttl = '1h', 'data-dir': dataDir, config: file } = readArguments(argv, tokenArguments)
   const ttlMs = parseDuration(ttl)
+  const [{ loadSecret, reservedIdPrefixes, signToken }, { SystemClock }] = await Promise.all([
+    import('./edge/tokens.ts'),
+    import('./base/clock.ts'),
+  ])
+  const reserved = reservedIdPrefixes.find((prefix) => user?.startsWith(prefix))
   const problems: string[] = []
   if (user === undefined) problems.push('--user is missing: livehouse token --user viewer1')
   else if (!/^[A-Za-z0-9_-]{1,64}$/.test(user))
     problems.push(`--user: ${JSON.stringify(user)} is not 1 to 64 of letters, digits, _ and -.`)
-  else if (user.startsWith('anon_'))
-    problems.push(`--user: ${JSON.stringify(user)} begins with anon_, which is for viewers without a token.`)
+  else if (reserved !== undefined)
+    problems.push(`--user: ${JSON.stringify(user)} begins with ${reserved}, which is for ids that only the engine gives.`)
   if (ttlMs === null) problems.push(`--ttl: ${JSON.stringify(ttl)} is not a time like 30s, 15m, 1h or 7d.`)
   if (problems.length > 0 || user === undefined || ttlMs === null) throw new ConfigError(problems)
   const flags = [...(dataDir === undefined ? [] : [`--data-dir=${dataDir}`]), ...(file === undefined ? [] : [`--config=${file}`])]
   const config = loadConfig({ argv: flags, env: process.env })
-  const [{ loadSecret, signToken }, { SystemClock }] = await Promise.all([import('./edge/tokens.ts'), import('./base/clock.ts')])
   const claims = { sub: user, ...(name === undefined ? {} : { name }), ...(scope === undefined ? {} : { scope }), ttlMs }
   const secretFile = join(config.dataDir, 'secret')
   if (config.secret === '' && !existsSync(secretFile))

@@ -104,12 +104,12 @@ function againstArrow({ from, target }: Import): boolean {
 /** Who alone may import a package; tests may import all but where `tests` is false. */
 const homes: Record<string, RegExp> = {
   'uWebSockets.js': /^(engine\/edge\/gateway\.ts|bench\/.*)$/,
-  'better-sqlite3': /^engine\/room\/(store|core)[^/]*\.ts$/,
-  'drizzle-orm': /^engine\/room\/(store|core)[^/]*\.ts$/,
+  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$/,
+  'drizzle-orm': /^engine\/(room\/(store|core)[^/]*|plugin\/tables)\.ts$/,
   fastify: /^engine\/admin\//,
   '@fastify': /^engine\/admin\//,
   jose: /^engine\/edge\/tokens\.ts$/,
-  nats: /^$/,
+  nats: /^engine\/base\/nats\.ts$/,
   pino: /^engine\/base\/log\.ts$/,
   'prom-client': /^engine\/base\/metrics\.ts$/,
   ws: /^(engine\/client\/|engine\/crowd|bench\/)/,

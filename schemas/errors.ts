@@ -13,6 +13,7 @@ export const errors = {
   'session.inbox_full': { retry: true, doc: 'More commands wait for an answer than `inboxMax`.' },
   'session.too_many': { retry: true, doc: 'The user has `sessionsPerUserMax` open sessions.' },
   'session.wrong_user': { retry: false, doc: 'The new token belongs to another user.' },
+  'session.unavailable': { retry: true, doc: 'A check that must be asked before a session opens does not answer now.' },
   'auth.invalid': { retry: false, doc: 'The token is not valid: signature, audience, expiry or claims.' },
   'auth.required': { retry: false, doc: 'Anonymous viewers read only; sign in to do this.' },
   'perm.denied': { retry: false, doc: 'Your role in this room does not allow it.' },
@@ -26,7 +27,11 @@ export const errors = {
   'room.too_many': { retry: false, doc: 'The bound on rooms is reached: rooms of the engine, or joined rooms of a session.' },
   'room.like_disabled': { retry: false, doc: 'Likes are switched off in this room.' },
   'room.bad_state': { retry: false, doc: 'The room is already in that state.' },
-  'room.unavailable': { retry: true, doc: 'The home of the room did not answer in time; retry with the same `ik`.' },
+  'room.taken_down': { retry: false, doc: 'The room was taken down.' },
+  'room.unavailable': {
+    retry: true,
+    doc: 'The home of the room, or a check that must be asked, did not answer in time; retry with the same `ik`.',
+  },
   'chat.disabled': { retry: false, doc: 'Danmaku are switched off in this room.' },
   'chat.muted': { retry: false, doc: 'You, or everybody, may not speak; `d.untilAt` (-1: for ever, 0: this live session).' },
   'chat.slow_mode': { retry: true, doc: 'Slow mode: wait `retryAfterMs`.' },
@@ -37,9 +42,16 @@ export const errors = {
   'chat.mode_locked': { retry: false, doc: 'This display mode is not open to you in this room.' },
   'chat.emote_only': { retry: false, doc: 'The room takes emotes only.' },
   'chat.emote_unknown': { retry: false, doc: 'No such emote.' },
+  'danmaku.unavailable': { retry: true, doc: 'A check that must be asked before a danmaku is shown does not answer now.' },
   'content.rejected': { retry: false, doc: 'A moderation rule refused the text.' },
+  'content.held': { retry: false, doc: 'Kept back until somebody has looked at it; `d.caseId` names the case.' },
+  'content.unavailable': { retry: true, doc: 'A check of content that must be asked does not answer now.' },
+  'risk.challenge_required': { retry: true, doc: 'A proof is asked of you first; `d.hint` names its kind.' },
   'message.not_found': { retry: false, doc: 'No such message among the recent ones.' },
   'wall.empty': { retry: false, doc: 'Nothing is pinned.' },
+  'wall.unavailable': { retry: true, doc: 'A check that must be asked before something is pinned does not answer now.' },
+  'plugin.unavailable': { retry: true, doc: 'The plugin that owns this command does not answer now.' },
+  'plugin.failed': { retry: false, doc: 'The plugin that owns this command failed; it is logged.' },
   'idem.conflict': { retry: false, doc: 'The key was used with another body.' },
   'idem.in_flight': { retry: true, doc: 'The first command with this key is still under way; wait `retryAfterMs`.' },
   'server.draining': { retry: true, doc: 'This server is going down; reconnect.' },
@@ -49,6 +61,8 @@ export const errors = {
 } as const
 
 export type ErrorCode = keyof typeof errors
+/** A refusal in a plugin's own words: `x.<plugin>.<reason>`. */
+export type PluginErrorCode = `x.${string}.${string}`
 
 /** 4000-4499: come back (with back-off). 4500-4999: do not. */
 export const closeCodes = {
@@ -61,13 +75,20 @@ export const closeCodes = {
   kicked: { code: 4502, doc: 'Removed from the only room of this session.' },
   authInvalid: { code: 4503, doc: 'Tokens were refused three times; our client gives up at the first.' },
   frameTooLarge: { code: 4504, doc: 'A frame was larger than `inboundFrameBytesMax`.' },
+  removedByOperator: { code: 4505, doc: 'All sessions of this user were ended by an operator or a plugin.' },
 } as const
 
 export interface ErrorBody {
-  code: ErrorCode
+  code: ErrorCode | PluginErrorCode
   msg: string
   retryAfterMs?: number | undefined
   d?:
-    | { field?: string | undefined; untilAt?: number | undefined; max?: number | undefined; hint?: string | undefined }
+    | {
+        field?: string | undefined
+        untilAt?: number | undefined
+        max?: number | undefined
+        hint?: string | undefined
+        caseId?: string | undefined
+      }
     | undefined
 }

@@ -2,6 +2,10 @@
 import { describe, expect, test } from 'vitest'
 import { currentEnvelopes, decodeSample, encodeSample, kinds, readSamples } from './golden/samples.ts'
 
+/** An absent list is an empty one: a list that is added later is there, and empty, when an older frame is read. */
+const withoutEmptyLists = (envelope: unknown): unknown =>
+  JSON.parse(JSON.stringify(envelope, (_, value) => (Array.isArray(value) && value.length === 0 ? undefined : value)))
+
 describe.each(kinds)('golden %s', (kind) => {
   const samples = readSamples(kind)
   const kept = Object.entries(samples).flatMap(([name, byFill]) =>
@@ -9,7 +13,7 @@ describe.each(kinds)('golden %s', (kind) => {
   )
 
   test.each(kept)('$name, $fill', ({ name, sample }) => {
-    expect(decodeSample(kind, Buffer.from(sample.hex, 'hex'))).toEqual(sample.envelope)
+    expect(withoutEmptyLists(decodeSample(kind, Buffer.from(sample.hex, 'hex')))).toEqual(withoutEmptyLists(sample.envelope))
     expect(Buffer.from(encodeSample(kind, name, sample.envelope)).toString('hex')).toBe(sample.hex)
   })
 

@@ -19,7 +19,7 @@ describe('commands', () => {
       fc.property(arbitraryOf(commands[name].d), arbitraryOf(commands[name].reply), (d, answer) => {
         fc.pre(!commands[name].d.minProperties || Object.keys(d as object).length > 0)
         expect(input.Check(d)).toBe(true)
-        const [request] = decodeRequestsProto(encodeRequest('proto', { id: '1', t: name, d }) as Uint8Array, 1)
+        const [request] = decodeRequestsProto(encodeRequest('proto', { id: '1', t: name, d }) as Uint8Array, 1, 8)
         expect(input.Check(request?.d)).toBe(true)
         expect(reply.Check(answer)).toBe(true)
       }),

@@ -126,6 +126,8 @@ export const EventEnvelope = Type.Object({
   at: optional(Instant),
   d: Type.Unknown(),
 })
+/** A plugin's state of the room for those who come late, as JSON text. */
+export const Extension = Type.Object({ plugin: Type.String(), json: Type.String() })
 export const RoomJoinReply = Type.Object({
   epoch: Count,
   seq: Count,
@@ -139,6 +141,7 @@ export const RoomJoinReply = Type.Object({
   danmaku: optional(Type.Array(EventEnvelope)),
   wall: optional(WallItem),
   me: optional(Me),
+  ext: optional(Type.Array(Extension)),
 })
 
 /**
@@ -289,6 +292,8 @@ export const events = {
       stats: Type.Object({ durationMs: Count, peak: Count32, danmaku: Count, likes: Count }),
     }),
   ),
+  'room.taken_down': event('high', Type.Object({ reason: Type.String(), caseId: optional(Id) })),
+  'room.restored': event('high', Type.Object({ ...By })),
   'room.settings_changed': event('high', Type.Object({ patch: Type.Partial(Settings), ...By })),
   'room.role_changed': event('high', Type.Object({ userId: Id, role: Type.String(), granted: Type.Boolean(), ...By })),
   'room.user_muted': event('high', Type.Object({ userId: Id, untilAt: Instant, reason: Type.String(), ...By })),
@@ -313,6 +318,7 @@ export const sessionEvents = {
   'room.resynced': Type.Object({ snapshot: RoomJoinReply }),
   'server.draining': Type.Object({ reconnectAfterMs: Count32 }),
   'session.expiring': Type.Object({ expiresAt: Instant }),
+  'message.rejected': Type.Object({ caseId: Id, text: Type.String(), reason: Type.String() }),
 } as const
 
 export type SessionEventName = keyof typeof sessionEvents
@@ -329,6 +335,7 @@ export type SettingsShape = Static<typeof Settings>
 export type OnlineShape = Static<typeof Online>
 export type WallItemShape = Static<typeof WallItem>
 export type MeShape = Static<typeof Me>
+export type ExtensionShape = Static<typeof Extension>
 export type RestrictionShape = Static<typeof Restriction>
 export type RoomListItemShape = Static<typeof RoomListItem>
 export type Role = (typeof roles)[number]

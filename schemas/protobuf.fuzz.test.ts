@@ -164,7 +164,7 @@ describe('reader', () => {
   test('the last of a field counts, a list gathers', () => {
     expect(decode(Person, bytesOf(0x0a, 1, 0x61, 0x0a, 1, 0x62))).toEqual({ id: 'b' })
     expect(decode(codecs.DanmakuRemoveReply, bytesOf(0x0a, 1, 0x61, 0x0a, 0))).toEqual({ ids: ['a', ''] })
-    expect(decode(RoomJoinReply, bytesOf())).toEqual({ danmaku: [] })
+    expect(decode(RoomJoinReply, bytesOf())).toEqual({ danmaku: [], ext: [] })
   })
 
   test('any non-zero number is true', () => {

@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { arbitraryOf } from './arbitrary.ts'
+import { codecs } from './gen/messages.ts'
 import { commands, events, sessionEvents } from './messages.ts'
-import { WireError } from './protobuf.ts'
+import { encode, WireError } from './protobuf.ts'
 import {
   codecOf,
   decodeRequestJson,
@@ -28,11 +29,11 @@ const depthMax = 8
 const wellFormed = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, item) => (typeof item === 'string' ? item.replace(/\p{Surrogate}/gu, '\ufffd') : item)))
 
-/** A list that is absent is empty: the one difference that protobuf cannot carry. Only snapshots have one. */
+/** A list that is absent is empty: the one difference that protobuf cannot carry. Only snapshots have such. */
 function withLists(body: unknown, isSnapshot: boolean): unknown {
   const d = body as { danmaku?: unknown[]; snapshot?: unknown }
   if (d.snapshot !== undefined) return { ...d, snapshot: withLists(d.snapshot, true) }
-  return isSnapshot ? { danmaku: [], ...d } : d
+  return isSnapshot ? { danmaku: [], ext: [], ...d } : d
 }
 
 const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
@@ -68,24 +69,46 @@ describe('requests', () => {
         const want = wellFormed(value)
         expect(decodeRequestJson(utf8.encode(encodeRequest('json', value as RequestEnvelope) as string), depthMax)).toEqual(want)
         expect(decodeRequestJson(utf8.encode(JSON.stringify(value)), depthMax)).toEqual(want)
-        expect(decodeRequestsProto(encodeRequest('proto', value as RequestEnvelope) as Uint8Array, 1)).toEqual([want])
+        expect(decodeRequestsProto(encodeRequest('proto', value as RequestEnvelope) as Uint8Array, 1, depthMax)).toEqual([want])
       }),
       { numRuns: 60 },
+    )
+  })
+
+  test('of a plugin: any body, the same in both encodings', () => {
+    const request = fc.record(
+      {
+        id: looseId,
+        t: fc.constantFrom('x.poll.vote', 'poll.vote'),
+        room: id,
+        ik: looseId,
+        d: fc.jsonValue({ maxDepth: depthMax - 2 }),
+      },
+      { requiredKeys: ['id', 't', 'd'], noNullPrototype: true },
+    ) as fc.Arbitrary<RequestEnvelope>
+    fc.assert(
+      fc.property(request, (value) => {
+        const sent = { ...value, d: value.d ?? {} }
+        const want = wellFormed(sent)
+        expect(decodeRequestJson(utf8.encode(encodeRequest('json', sent) as string), depthMax)).toEqual(want)
+        expect(decodeRequestsProto(encodeRequest('proto', value) as Uint8Array, 1, depthMax)).toEqual([want])
+      }),
+      { numRuns: 300 },
     )
   })
 
   test('several in one frame, up to the bound', () => {
     const one = encodeRequest('proto', { id: '1', t: 'wall.hide', d: {} }) as Uint8Array
     const three = Uint8Array.from([...one, ...one, ...one])
-    expect(decodeRequestsProto(three, 3)).toHaveLength(3)
-    expect(() => decodeRequestsProto(three, 2)).toThrow(WireError)
-    expect(decodeRequestsProto(new Uint8Array(0), 1)).toEqual([])
+    expect(decodeRequestsProto(three, 3, depthMax)).toHaveLength(3)
+    expect(() => decodeRequestsProto(three, 2, depthMax)).toThrow(WireError)
+    expect(decodeRequestsProto(new Uint8Array(0), 1, depthMax)).toEqual([])
   })
 
   test('an unknown command keeps its name and an empty body', () => {
     const frame = Uint8Array.from(encodeRequest('proto', { id: '1', t: 'wall.hide', d: {} }) as Uint8Array)
     frame.set(utf8.encode('wall.hint'), text(frame).indexOf('wall.hide'))
-    expect(decodeRequestsProto(frame, 1)).toEqual([{ id: '1', t: 'wall.hint', d: {} }])
+    expect(decodeRequestsProto(frame, 1, depthMax)).toEqual([{ id: '1', t: 'wall.hint', d: {} }])
   })
 })
 
@@ -107,9 +130,24 @@ describe('replies', () => {
     )
   })
 
+  test('of a plugin: any JSON, the same in both encodings', () => {
+    const reply = fc.record({ re: looseId, ok: fc.constant(true as const), d: fc.jsonValue() }, { noNullPrototype: true })
+    fc.assert(
+      fc.property(reply, fc.boolean(), (value, replayed) => {
+        const sent: ReplyEnvelope = replayed ? { ...value, replayed } : value
+        expect(decodeServerFrame(text(encodeReplyJson(sent)))).toEqual([wellFormed(sent)])
+        expect(decodeServerFrame(encodeReplyProto(sent, 'x.poll.vote'))).toEqual([wellFormed(sent)])
+      }),
+      { numRuns: 200 },
+    )
+    expect(decodeServerFrame(encodeReplyProto({ re: '1', ok: true, d: undefined }, 'x.poll.vote'))).toEqual([
+      { re: '1', ok: true, d: {} },
+    ])
+  })
+
   test('refusals', () => {
     const detail = fc.record(
-      { field: fc.string(), untilAt: fc.maxSafeInteger(), max: fc.nat(), hint: fc.string() },
+      { field: fc.string(), untilAt: fc.maxSafeInteger(), max: fc.nat(), hint: fc.string(), caseId: fc.string() },
       { requiredKeys: [], noNullPrototype: true },
     )
     const err = fc.record(
@@ -201,7 +239,7 @@ function expectEnvelope(request: RequestEnvelope | undefined): void {
 }
 const readJson = (source: string | Uint8Array) =>
   expectEnvelope(refusedOr(() => decodeRequestJson(typeof source === 'string' ? utf8.encode(source) : source, depthMax)))
-const readProto = (bytes: Uint8Array) => refusedOr(() => decodeRequestsProto(bytes, 16))?.forEach(expectEnvelope)
+const readProto = (bytes: Uint8Array) => refusedOr(() => decodeRequestsProto(bytes, 16, depthMax))?.forEach(expectEnvelope)
 
 describe('frames of strangers', () => {
   const wild = fc.oneof(
@@ -247,6 +285,51 @@ describe('frames of strangers', () => {
     )
   })
 
+  const jsonRequest = (json: string, t = 'x.poll.vote') =>
+    encode(codecs.ClientFrame, { requests: [{ id: 'r7', t, room: 'demo', json }] })
+
+  test.each([
+    ['no JSON', 'vote'],
+    ['nothing', ''],
+    ['two values', '{}{}'],
+    ['a mark before the text', '\ufeff{}'],
+    ['half a text', '{"a":"'],
+    ['not a number', 'NaN'],
+    ['nesting one deeper than the JSON form takes', `${'['.repeat(depthMax)}${']'.repeat(depthMax)}`],
+    ['endless nesting', '['.repeat(100_000)],
+    ['endless closed nesting', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+    ['endless objects', `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`],
+  ])('JSON text in protobuf, %s: refused by the id of its request', (_, json) => {
+    const read = () => decodeRequestsProto(jsonRequest(json), 1, depthMax)
+    expect(read).toThrow(WireError)
+    expect(read).toThrow(expect.objectContaining({ re: 'r7' }))
+  })
+
+  test('JSON text in protobuf: as deep as in JSON, well-formed, and only for names without a message', () => {
+    const read = (json: string, t?: string) => decodeRequestsProto(jsonRequest(json, t), 1, depthMax)[0]?.d
+    const deep = `${'['.repeat(depthMax - 1)}${']'.repeat(depthMax - 1)}`
+    expect(read(deep)).toEqual(JSON.parse(deep))
+    expect(read('"\\ud800 \\\\ud800"')).toBe('\ufffd \\ud800')
+    for (const json of ['null', '7', '"a"', '[1]', 'true']) expect(read(json)).toEqual(JSON.parse(json))
+    expect(({} as { role?: string }).role).toBeUndefined()
+    expect((read('{"__proto__":{"role":"admin"}}') as { role?: string }).role).toBeUndefined()
+    expect(read('{"text":"hi"}', 'danmaku.send')).toEqual({})
+    expect(read('not even JSON', 'danmaku.send')).toEqual({})
+  })
+
+  test('any JSON text in protobuf', () => {
+    const source = fc.oneof(fc.string(), fc.json(), fc.json({ maxDepth: 12 }))
+    fc.assert(
+      fc.property(source, fc.nat(), fc.nat(255), (json, at, byte) => {
+        const frame = jsonRequest(json)
+        readProto(frame)
+        frame[at % frame.length] = byte
+        readProto(frame)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
   test('damaged protobuf, from clients and from servers', () => {
     const request = fc
       .constantFrom(...commandNames)
@@ -287,7 +370,11 @@ describe('frames of strangers', () => {
   test('nesting up to the bound is read', () => {
     const d = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
     expect(decodeRequestJson(utf8.encode(`{"id":"1","t":"a","d":${d(depthMax - 1)}}`), depthMax).id).toBe('1')
-    expect(() => decodeRequestJson(utf8.encode(`{"id":"1","t":"a","d":${d(depthMax)}}`), depthMax)).toThrow(WireError)
+    const deeper = (id: string) => () => decodeRequestJson(utf8.encode(`{"id":${id},"t":"a","d":${d(depthMax)}}`), depthMax)
+    expect(deeper('"1"')).toThrow(WireError)
+    // Its sender learns which request it was, when that can be said.
+    expect(deeper('"1"')).toThrow(expect.objectContaining({ re: '1' }))
+    for (const id of ['1', '""', `"${'1'.repeat(65)}"`]) expect(deeper(id)).toThrow(expect.objectContaining({ re: '' }))
   })
 
   test('__proto__ and huge numbers change nothing else', () => {

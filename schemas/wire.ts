@@ -10,6 +10,7 @@ import {
   type Event as EventMessage,
   type Reply as ReplyMessage,
   Request as RequestCodec,
+  type Request as RequestMessage,
   type ServerMessage,
 } from './gen/messages.ts'
 import { type Codec, encode, Reader, WireError, Writer } from './protobuf.ts'
@@ -66,7 +67,7 @@ function jsonText(value: unknown): string {
   return text.includes('\\ud') ? text.replace(/\\(?:\\|ud[0-9a-f]{3})/g, (m) => (m === '\\\\' ? m : '\ufffd')) : text
 }
 
-/** The JSON text of an event that has no message; one without data has none. */
+/** The JSON text of an event or answer that has no message; one without data has none. */
 const pluginText = (d: unknown): string | undefined => (d === undefined ? undefined : jsonText(d))
 
 // ---------------------------------------------------------------- server side: events and replies out, requests in
@@ -102,8 +103,8 @@ function nestEvents(d: unknown): unknown {
 export function encodeReplyProto(reply: ReplyEnvelope, command: string): Uint8Array {
   if (!reply.ok) return frameElement({ reply: { re: reply.re, ok: false, err: reply.err, t: command } })
   const codec = codecOf(command, 'Reply')
-  const d = codec ? encode(codec, nestEvents(reply.d ?? {})) : undefined
-  return frameElement({ reply: { re: reply.re, ok: true, d, t: command, replayed: reply.replayed } })
+  const body = codec ? { d: encode(codec, nestEvents(reply.d ?? {})) } : { json: pluginText(reply.d) }
+  return frameElement({ reply: { re: reply.re, ok: true, t: command, replayed: reply.replayed, ...body } })
 }
 
 export function encodeReplyJson(reply: ReplyEnvelope): Uint8Array {
@@ -171,14 +172,22 @@ export function decodeRequestJson(bytes: Uint8Array, depthMax: number): RequestE
   const text = utf8Text(bytes)
   const value = parseJson(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new WireError('an envelope is an object')
-  if (deeperThan(value, depthMax)) throw new WireError(`nested deeper than ${depthMax}`)
-  // Strict UTF-8 holds no lone surrogate; an escape can.
-  const whole = surrogateEscape.test(text) ? JSON.parse(jsonText(value)) : value
-  const { id, t, room, ik, d } = whole as Record<string, unknown>
+  if (deeperThan(value, depthMax)) throw tooDeep(depthMax, (value as Record<string, unknown>).id)
+  const { id, t, room, ik, d } = wellFormed(text, value) as Record<string, unknown>
   return checked(id, t, room, ik, d === undefined ? {} : d)
 }
 
 const surrogateEscape = /\\u[dD][89a-fA-F]/
+
+/** What was parsed from strict UTF-8: that holds no lone surrogate, but an escape can. */
+const wellFormed = (text: string, value: unknown): unknown => (surrogateEscape.test(text) ? JSON.parse(jsonText(value)) : value)
+
+function tooDeep(depthMax: number, id: unknown): WireError {
+  const error = new WireError(`nested deeper than ${depthMax}`)
+  if (isShort(id)) error.re = id
+  return error
+}
+
 function utf8Text(bytes: Uint8Array): string {
   try {
     return utf8Strict.decode(bytes)
@@ -203,9 +212,11 @@ function deeperThan(value: unknown, depth: number): boolean {
 }
 
 const envelopeIdMax = 64
+const isShort = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= envelopeIdMax
 function checked(id: unknown, t: unknown, room: unknown, ik: unknown, d: unknown): RequestEnvelope {
   const short = (name: string, value: unknown): string => {
-    if (typeof value === 'string' && value.length > 0 && value.length <= envelopeIdMax) return value
+    if (isShort(value)) return value
     const error = new WireError(`${name} is a string of 1 to ${envelopeIdMax} characters`)
     if (name !== 'id') error.re = id as string // checked before the others
     throw error
@@ -216,8 +227,8 @@ function checked(id: unknown, t: unknown, room: unknown, ik: unknown, d: unknown
   return request
 }
 
-/** The requests of one protobuf frame. An unknown command keeps `d: {}`: the dispatcher names it. Throws `WireError`. */
-export function decodeRequestsProto(bytes: Uint8Array, requestsMax: number): RequestEnvelope[] {
+/** The requests of one protobuf frame, at most as deep as their JSON form may be. One without a body has `d: {}`. Throws `WireError`. */
+export function decodeRequestsProto(bytes: Uint8Array, requestsMax: number, depthMax: number): RequestEnvelope[] {
   const reader = new Reader(bytes)
   const out: RequestEnvelope[] = []
   while (reader.pos < bytes.length) {
@@ -229,21 +240,36 @@ export function decodeRequestsProto(bytes: Uint8Array, requestsMax: number): Req
     if (out.length >= requestsMax) throw new WireError(`more than ${requestsMax} requests in one frame`)
     const raw = RequestCodec.decode(reader, reader.enter(bytes.length))
     const request = checked(raw.id, raw.t, raw.room, raw.ik, {})
-    const codec = codecOf(request.t)
-    if (codec && raw.d) request.d = codec.decode(new Reader(raw.d), raw.d.length)
+    request.d = requestBody(raw, request, depthMax)
     out.push(request)
   }
   return out
+}
+
+/** The bytes of a message for a name that has one, JSON text for the others; what does not fit the name is not read. */
+function requestBody(raw: RequestMessage, { id, t }: RequestEnvelope, depthMax: number): unknown {
+  const codec = codecOf(t)
+  try {
+    if (codec) return raw.d ? codec.decode(new Reader(raw.d), raw.d.length) : {}
+    if (raw.json === undefined) return {}
+    // The body stands one level below its envelope.
+    const value = parseJson(raw.json)
+    if (deeperThan(value, depthMax - 1)) throw tooDeep(depthMax - 1, id)
+    return wellFormed(raw.json, value)
+  } catch (error) {
+    if (error instanceof WireError) error.re = id
+    throw error
+  }
 }
 
 // ---------------------------------------------------------------- client side: requests out, events and replies in
 
 export function encodeRequest(encoding: Encoding, request: RequestEnvelope): Uint8Array | string {
   if (encoding === 'json') return jsonText(request)
-  const codec = codecOf(request.t)
-  if (!codec) throw new WireError(`no message for ${request.t}`)
-  const d = encode(codec, request.d ?? {})
-  return encode(codecs.ClientFrame, { requests: [{ id: request.id, t: request.t, room: request.room, ik: request.ik, d }] })
+  const { id, t, room, ik, d } = request
+  const codec = codecOf(t)
+  const body = codec ? { d: encode(codec, d ?? {}) } : { json: jsonText(d ?? {}) }
+  return encode(codecs.ClientFrame, { requests: [{ id, t, room, ik, ...body }] })
 }
 
 export type ServerEnvelope = ReplyEnvelope | EventEnvelope
@@ -276,9 +302,13 @@ function readReply(reply: ReplyMessage): ReplyEnvelope {
     if (!isError(reply.err)) throw new WireError('a refusal without a code')
     return { re, ok: false, err: { msg: '', ...reply.err } as ErrorBody }
   }
+  return { re, ok: true, d: replyBody(reply), ...(reply.replayed ? { replayed: true } : {}) }
+}
+
+function replyBody(reply: ReplyMessage): unknown {
+  if (reply.json !== undefined) return parseJson(reply.json)
   const codec = reply.t ? codecOf(reply.t, 'Reply') : undefined
-  const d = codec && reply.d ? readNested(codec.decode(new Reader(reply.d), reply.d.length)) : {}
-  return { re, ok: true, d, ...(reply.replayed ? { replayed: true } : {}) }
+  return codec && reply.d ? readNested(codec.decode(new Reader(reply.d), reply.d.length)) : {}
 }
 
 function readEvent(event: EventMessage): EventEnvelope {

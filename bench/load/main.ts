@@ -2,11 +2,12 @@
 import { hotRoom } from './hot-room.ts'
 import { idle } from './idle.ts'
 import { type Options, parseOptions, usage } from './options.ts'
+import { plugins } from './plugins.ts'
 import { quiet } from './quiet.ts'
 import { keepResult, printTargets, type Result } from './report.ts'
 import { saturate } from './saturate.ts'
 
-const scenarios: Record<string, (options: Options) => Promise<Result>> = { 'hot-room': hotRoom, saturate, quiet, idle }
+const scenarios: Record<string, (options: Options) => Promise<Result>> = { 'hot-room': hotRoom, saturate, quiet, idle, plugins }
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2))

@@ -30,7 +30,8 @@ export const usage = `livehouse bench: real sockets on loopback against the engi
   saturate   1,000 viewers, 1,000 to 10,000 msg/s, no cap: deliveries a second and core
   quiet      1,000 viewers, 10 msg/s: the time from sending to receiving
   idle       10,000 idle connections in one room: memory of each
-  all        the four of them
+  plugins    a guard in each place a plugin can run in: CPU of the engine and time, saturated, at 5,000/s and at 20,000/s
+  all        the five of them
 
   --viewers N       connections in the room, talkers among them
   --talkers N       how many of them talk

@@ -73,7 +73,7 @@ function say(peer: Peer, text: string): void {
 /** Opening is answered so that the swarm finds its way in; it happens before the clock starts. */
 function greet(ws: WebSocket<Peer>, bytes: Uint8Array): void {
   const { encoding } = ws.getUserData()
-  const requests = encoding === 'proto' ? decodeRequestsProto(bytes, 8) : [JSON.parse(Buffer.from(bytes).toString())]
+  const requests = encoding === 'proto' ? decodeRequestsProto(bytes, 8, 8) : [JSON.parse(Buffer.from(bytes).toString())]
   for (const { id, t } of requests) {
     if (t === 'room.join') {
       ws.subscribe(encoding)

@@ -15,7 +15,7 @@ export interface Target {
 export interface Result {
   scenario: string
   options: object
-  figures: Figures[]
+  figures: readonly object[]
   targets: Target[]
   more?: object
 }

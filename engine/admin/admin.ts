@@ -15,6 +15,8 @@ import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
 import type { Edge } from '../edge/edge.ts'
 import { verifyToken } from '../edge/tokens.ts'
+import type { Remote } from '../plugin/attach-remote.ts'
+import type { PluginHost } from '../plugin/host.ts'
 import type { DeliveryAccounts } from '../room/account.ts'
 import type { Actor } from '../room/call.ts'
 import type { Homes } from '../room/homes.ts'
@@ -32,6 +34,8 @@ export interface AdminParts {
   store: Store
   log: Log
   newId: IdSource
+  host: PluginHost
+  remote: Remote
 }
 
 export interface Admin {

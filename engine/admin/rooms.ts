@@ -304,5 +304,5 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 
 function send(reply: FastifyReply, answer: Answer): FastifyReply {
   if (answer.ok) return reply.send(answer.d ?? {})
-  return reply.status(statuses[answer.err.code] ?? 400).send(answer.err)
+  return reply.status(statuses[answer.err.code as ErrorCode] ?? 400).send(answer.err)
 }

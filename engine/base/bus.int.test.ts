@@ -1,42 +1,21 @@
 /** The in-process bus and a real NATS server deliver the same subjects to the same subscriptions. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import fc from 'fast-check'
 import { connect, type NatsConnection } from 'nats'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LocalBus } from './bus.ts'
 import { ManualClock, settle } from './clock.ts'
+import { type NatsServer, startNatsServer } from './nats-server.ts'
 
-let server: ChildProcess
+let server: NatsServer
 let nats: NatsConnection
 
-/** Starts nats-server on a free port and waits until it says which. */
-async function startServer(): Promise<string> {
-  server = spawn('nats-server', ['-a', '127.0.0.1', '-p', '-1'], { stdio: ['ignore', 'ignore', 'pipe'] })
-  const failed = new Promise<never>((_, reject) => server.once('error', reject))
-  const log: string[] = []
-  const read = async () => {
-    for await (const line of createInterface({ input: server.stderr as NodeJS.ReadableStream })) {
-      log.push(line)
-      const port = /Listening for client connections on 127\.0\.0\.1:(\d+)/.exec(line)?.[1]
-      if (port) return `127.0.0.1:${port}`
-    }
-    throw new Error(`nats-server ended:\n${log.join('\n')}`)
-  }
-  const address = await Promise.race([read(), failed])
-  server.stderr?.resume()
-  return address
-}
-
 beforeAll(async () => {
-  nats = await connect({ servers: await startServer() })
+  server = await startNatsServer()
+  nats = await connect({ servers: server.url })
 })
 afterAll(async () => {
   await nats?.close()
-  if (!server?.pid || server.exitCode !== null) return
-  const ended = new Promise((resolve) => server.once('exit', resolve))
-  server.kill()
-  await ended
+  await server?.stop()
 })
 
 const word = fc.constantFrom('lh', 'room', 'evt', 'demo', 'a', 'B', 'x-1', 'under_score', '$odd', '弹幕')

@@ -51,7 +51,7 @@ class Peer {
     this.socket = socket
     this.encoding = socket.protocol === 'livehouse.v1.json' ? 'json' : 'proto'
     socket.on('message', (data: Buffer) => {
-      const requests = this.encoding === 'json' ? [decodeRequestJson(data, 8)] : decodeRequestsProto(data, 64)
+      const requests = this.encoding === 'json' ? [decodeRequestJson(data, 8)] : decodeRequestsProto(data, 64, 8)
       for (const request of requests) this.requests.push(request)
     })
   }
@@ -225,6 +225,77 @@ describe.each(['proto', 'json'] as const)('in %s', (encoding) => {
     const listing = live.call('room.list', {})
     peer.send(peer.reply(await peer.expect('room.list'), { items: [] }))
     expect((await listing).items).toEqual([])
+  })
+})
+
+describe.each(['proto', 'json'] as const)('plugins, in %s', (encoding) => {
+  test('a command is written with its body and key, and answered with any JSON', async () => {
+    const live = start({ encoding })
+    const { room, peer } = await joined(live)
+    const voting = room.command('x.poll.vote', { option: 'a' }, { ik: 'k1' })
+    const vote = await peer.expect('x.poll.vote')
+    expect(vote).toMatchObject({ room: 'demo', ik: 'k1', d: { option: 'a' } })
+    peer.send(peer.reply(vote, [1, null]))
+    expect(await voting).toEqual([1, null])
+    const listing = live.command<{ items: string[] }>('x.poll.list')
+    const list = await peer.expect('x.poll.list')
+    expect([list.room, list.d]).toEqual([undefined, {}])
+    peer.send(peer.reply(list, { items: [] }))
+    expect((await listing).items).toEqual([])
+    const late = live.command('x.poll.list', {}, { timeoutMs: 100 }).catch((error: unknown) => error)
+    await peer.expect('x.poll.list')
+    clock.advance(100)
+    expect(await late).toMatchObject({ name: 'ConnectionLostError', sent: true })
+  })
+
+  test('what they tell those who come late is read; what cannot be read is left out', async () => {
+    const ext = [
+      { plugin: 'poll', json: '{"open":true}' },
+      { plugin: 'trivia', json: 'null' },
+      { plugin: 'broken', json: '{"open' },
+      { plugin: '__proto__', json: '{"admin":true}' },
+    ]
+    const { room, peer } = await joined(start({ encoding }), { ext })
+    expect(room.state.ext).toMatchObject({ poll: { open: true }, trivia: null })
+    expect(room.state.ext).not.toHaveProperty('broken')
+    expect((room.state.ext as { admin?: boolean }).admin).toBeUndefined()
+    const anew = snapshot(40, { ext: [{ plugin: 'poll', json: '7' }] })
+    const resync = new Arrivals<unknown>()
+    room.on('resync', ({ state }) => resync.push(state.ext))
+    peer.send(peer.event({ t: 'room.resynced', room: 'demo', d: { snapshot: anew } }))
+    expect(await resync.next()).toEqual({ poll: 7 })
+  })
+
+  test('their events have listeners and change nothing in the state of the room, whatever their names', async () => {
+    const opened = { t: 'x.poll.opened', room: 'demo', seq: 9, at: startAt, d: null }
+    const { room, peer } = await joined(start({ encoding }), { danmaku: [danmaku(8), opened] })
+    expect(room.recent.map(({ d }) => d.id)).toEqual(['m8'])
+    const seen = eventsOf(room)
+    const polls = new Arrivals<unknown>()
+    room.on('x.poll.opened', (d, event) => polls.push([d, event.seq]))
+    const { state } = room
+    const names = ['toString', 'constructor', '__proto__', 'x.poll.opened']
+    peer.send(...names.map((t, n) => peer.event({ t, room: 'demo', seq: 11 + n, at: startAt, d: { n } })))
+    for (const _ of names) await seen.next()
+    expect(await polls.next()).toEqual([{ n: 3 }, 14])
+    expect(room.state).toBe(state)
+    expect(room.recent).toHaveLength(1)
+  })
+
+  test("events for this user alone are the client's, and only names of plugins have listeners there", async () => {
+    const live = start({ encoding })
+    const { room, peer } = await joined(live)
+    const inRoom = eventsOf(room)
+    const [alone, won] = [new Arrivals<string>(), new Arrivals<unknown>()]
+    live.on('event', ({ t }) => alone.push(t))
+    live.on('x.poll.won', (d, event) => won.push([d, event.at]))
+    const heard: ClientState[] = []
+    live.on('state', (state) => heard.push(state))
+    for (const t of ['state', 'inbox.message', 'x.poll.won']) peer.send(peer.event({ t, at: 5, d: { t } }))
+    expect([await alone.next(), await alone.next(), await alone.next()]).toEqual(['state', 'inbox.message', 'x.poll.won'])
+    expect(await won.next()).toEqual([{ t: 'x.poll.won' }, 5])
+    expect(heard).toEqual([])
+    expect(inRoom.length).toBe(0)
   })
 })
 

@@ -17,7 +17,7 @@ import { type Host, newKey, type Timer } from './host.ts'
 import { Link, type LinkRequest, type Outcome } from './link.ts'
 import { Listeners, type Off } from './listeners.ts'
 import type { JoinReply } from './normal.ts'
-import { type CallOptions, Room, type RoomView } from './room.ts'
+import { type CallOptions, type PluginName, Room, type RoomView } from './room.ts'
 
 export type Session = Messages['session.open']['reply']
 
@@ -51,6 +51,15 @@ export interface ClientEvents {
   error: [error: unknown]
   rtt: [rttMs: number]
   'server.draining': [d: Messages['server.draining']]
+  /** Every event for this user alone, by plugins: under `event` with its name, and those of third parties under their names too. */
+  event: [event: PrivateEvent]
+  [name: PluginName]: [d: unknown, event: PrivateEvent]
+}
+
+export interface PrivateEvent {
+  t: string
+  at: number | undefined
+  d: unknown
 }
 
 interface Waiting {
@@ -145,6 +154,11 @@ export class LiveClient {
     return new Promise<CommandReply<T>>((resolve, reject) => {
       this.#dispatch({ t, d, room, ik, timeoutMs }, { ok: (reply) => resolve(reply as CommandReply<T>), fail: reject }, reject)
     })
+  }
+
+  /** A command that a plugin owns and that concerns no room (`room.command` is for those that do); waits and fails as `call` does. */
+  command<Reply = unknown>(name: string, d: object = {}, options: CallOptions = {}): Promise<Reply> {
+    return this.#command(name, d, options) as Promise<Reply>
   }
 
   /** Resolves with the first snapshot, however long the connection takes; rejects when the room refuses. */
@@ -364,6 +378,11 @@ export class LiveClient {
     else outcome.fail(new ConnectionLostError(`${request.t}: not connected`, false))
   }
 
+  #command(t: string, d: object, options: CallOptions & { room?: string }): Promise<unknown> {
+    const { room, ik, timeoutMs = this.#options.callTimeoutMs } = options
+    return new Promise((resolve, reject) => this.#dispatch({ t, d, room, ik, timeoutMs }, { ok: resolve, fail: reject }, reject))
+  }
+
   /** One effect, two tries: a lost answer is asked for again with the same key, which gives the stored one. */
   async #callOnce<T extends CommandName>(t: T, d: CommandInput<T>, room: string): Promise<CommandReply<T>> {
     const options = { room, ik: newKey() }
@@ -386,6 +405,7 @@ export class LiveClient {
     const room = new Room(id, source, {
       call: (t, d, options) => this.call(t, d, { ...options, room: id }),
       callOnce: (t, d) => this.#callOnce(t, d, id),
+      command: (name, d, options) => this.#command(name, d, { ...options, room: id }),
       leave: () => this.#leave(id),
       fault: (error) => this.#fault(error),
     })
@@ -450,8 +470,16 @@ export class LiveClient {
     else if (event.t === 'room.lagging') entry?.room.lagging(event.d as Messages['room.lagging'])
     else if (event.t === 'server.draining') this.#draining(event.d as Messages['server.draining'])
     else if (event.t === 'session.expiring') void this.#renew()
+    else if (event.room === undefined) this.#private(event)
     else entry?.room.accept(event)
     if (entry?.room.status === 'ended') this.#rooms.delete(entry.room.id)
+  }
+
+  #private({ t, at, d }: EventEnvelope): void {
+    const event: PrivateEvent = { t, at, d }
+    this.#listeners.emit('event', event)
+    // Any other name may be one of this client's own.
+    if (isPluginName(t)) this.#listeners.emit(t, d, event)
   }
 
   #draining(d: Messages['server.draining']): void {
@@ -476,8 +504,10 @@ export class LiveClient {
 }
 
 /** Refusals that mean "the same command, the same key, a little later". */
-const askAgain: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['idem.in_flight', 'room.unavailable'])
+const askAgain: ReadonlySet<string> = new Set<ErrorCode>(['idem.in_flight', 'room.unavailable'])
 const askAgainMs = 500
+
+const isPluginName = (t: string): t is PluginName => t.startsWith('x.')
 
 function withoutUndefined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T

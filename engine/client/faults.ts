@@ -6,14 +6,14 @@
  *       else if (error instanceof ConnectionLostError) offerToSendAgain()
  *     }
  */
-import { type ErrorBody, type ErrorCode, errors } from '../../schemas/errors.ts'
+import { type ErrorBody, type ErrorCode, errors, type PluginErrorCode } from '../../schemas/errors.ts'
 
 export type RefusalDetail = NonNullable<ErrorBody['d']>
 
 /** The engine answered no. Nothing happened. */
 export class RefusedError extends Error {
   override name = 'RefusedError'
-  readonly code: ErrorCode
+  readonly code: ErrorCode | PluginErrorCode
   readonly retryAfterMs: number | undefined
   readonly detail: RefusalDetail
   constructor(body: ErrorBody) {
@@ -23,9 +23,9 @@ export class RefusedError extends Error {
     this.detail = body.d ?? {}
   }
 
-  /** Whether the same command may succeed later without anybody doing anything else. */
+  /** Whether the same command may succeed later without anybody doing anything else. Codes of plugins say so by `retryAfterMs`. */
   get retry(): boolean {
-    return errors[this.code]?.retry ?? false
+    return Object.hasOwn(errors, this.code) ? errors[this.code as ErrorCode].retry : this.retryAfterMs !== undefined
   }
 }
 

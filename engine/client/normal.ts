@@ -13,10 +13,12 @@ const replyLists: Partial<Record<CommandName, readonly string[]>> = {
 }
 const eventLists: Partial<Record<EventName, readonly string[]>> = { 'message.removed': ['ids'] }
 
-function withLists(d: unknown, names: readonly string[] | undefined): unknown {
+/** By name: of plugins there may be any, one that every object has included. */
+function withLists(d: unknown, lists: Readonly<Record<string, readonly string[]>>, name: string): unknown {
+  const names = Object.hasOwn(lists, name) ? lists[name] : undefined
   if (!names) return d
   const full: Fields = { ...(d as Fields) }
-  for (const name of names) full[name] ??= []
+  for (const list of names) full[list] ??= []
   return full
 }
 
@@ -30,11 +32,11 @@ export function normalJoin(reply: JoinReply): JoinReply {
 
 export function normalReply(command: string, d: unknown): unknown {
   if (command === 'room.join') return normalJoin(d as JoinReply)
-  return withLists(d, replyLists[command as CommandName])
+  return withLists(d, replyLists, command)
 }
 
 export function normalEvent(t: string, d: unknown): unknown {
   const resynced: SessionEventName = 'room.resynced'
   if (t === resynced) return { snapshot: normalJoin((d as { snapshot: JoinReply }).snapshot) }
-  return withLists(d, eventLists[t as EventName])
+  return withLists(d, eventLists, t)
 }

@@ -3,6 +3,7 @@
  */
 import type {
   EventName,
+  ExtensionShape,
   MeShape,
   Messages,
   OnlineShape,
@@ -20,6 +21,8 @@ export interface RoomState {
   readonly shares: number
   readonly wall: WallItemShape | undefined
   readonly me: MeShape
+  /** What plugins told about their state of the room, by plugin: as of the last snapshot, later changes come as their events. */
+  readonly ext: Readonly<Record<string, unknown>>
 }
 
 /** What a snapshot leaves out is empty. */
@@ -27,7 +30,17 @@ export function stateOf(snapshot: JoinReply): RoomState | undefined {
   const { room, settings, me } = snapshot
   if (!room || !settings || !me) return undefined
   const online = snapshot.online ?? { unique: 0, connections: 0, peak: 0 }
-  return { room, settings, online, me, likes: snapshot.likes ?? 0, shares: snapshot.shares ?? 0, wall: snapshot.wall }
+  const { likes = 0, shares = 0, wall, ext = [] } = snapshot
+  return { room, settings, online, me, likes, shares, wall, ext: Object.fromEntries(ext.flatMap(parsed)) }
+}
+
+/** What cannot be read is left out: one plugin's fault does not cost the room. */
+function parsed({ plugin, json }: ExtensionShape): [string, unknown][] {
+  try {
+    return [[plugin, JSON.parse(json)]]
+  } catch {
+    return []
+  }
 }
 
 type Folds = { [Name in EventName]?: (state: RoomState, d: Messages[Name]) => RoomState }
@@ -55,8 +68,9 @@ export function withCounters(state: RoomState, { likes, shares, online }: JoinRe
 
 /** The state after an event; the same object when the event changes nothing here. */
 export function fold(state: RoomState, t: string, d: unknown): RoomState {
-  const step = folds[t as EventName] as ((state: RoomState, d: unknown) => RoomState) | undefined
-  return step ? step(state, d) : state
+  if (!Object.hasOwn(folds, t)) return state
+  const step = folds[t as EventName] as (state: RoomState, d: unknown) => RoomState
+  return step(state, d)
 }
 
 /** A decoded patch may hold `undefined` for fields that were not given. */

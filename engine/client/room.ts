@@ -54,7 +54,14 @@ export interface RoomEvents extends WireEvents {
   resync: [resync: Resync]
   ended: [end: RoomEnd]
   'room.lagging': [d: Messages['room.lagging']]
+  /** A danmaku of yours that was held for review will not be shown. */
+  'message.rejected': [d: Messages['message.rejected'], event: RoomEvent<Messages['message.rejected']>]
+  /** Of a plugin: what it holds is between the plugin and you. */
+  [name: PluginName]: [d: unknown, event: RoomEvent]
 }
+
+/** What third-party plugins call their commands and events. */
+export type PluginName = `x.${string}`
 
 export interface CallOptions {
   /** Idempotency key: the same key and body have one effect, however often they are sent. */
@@ -67,6 +74,7 @@ export interface RoomLine {
   call<T extends CommandName>(t: T, d: CommandInput<T>, options: CallOptions): Promise<CommandReply<T>>
   /** As `call`, with a key and one more try after a lost connection. */
   callOnce<T extends CommandName>(t: T, d: CommandInput<T>): Promise<CommandReply<T>>
+  command(name: string, d: object, options: CallOptions): Promise<unknown>
   leave(): void
   fault(error: unknown): void
 }
@@ -130,6 +138,11 @@ export class Room {
   /** Any command to this room. */
   call<T extends CommandName>(t: T, d: CommandInput<T>, options: CallOptions = {}): Promise<CommandReply<T>> {
     return this.#line.call(t, d, options)
+  }
+
+  /** A command that a plugin owns. What it answers is known to whoever knows the plugin: `room.command<{ votes: number }>(...)`. */
+  command<Reply = unknown>(name: string, d: object = {}, options: CallOptions = {}): Promise<Reply> {
+    return this.#line.command(name, d, options) as Promise<Reply>
   }
 
   leave(): void {
@@ -209,7 +222,9 @@ export class Room {
     }
     const known = new Set(this.#recent.map((event) => event.d.id))
     const missed: DanmakuEvent[] = []
-    this.#recent = (snapshot.danmaku ?? []).map(({ t, seq, at, d }) => {
+    // Events of plugins share the lane of danmaku, and may stand among them.
+    const recent = (snapshot.danmaku ?? []).filter(({ t }) => t === 'danmaku.sent')
+    this.#recent = recent.map(({ t, seq, at, d }) => {
       const danmaku = d as Messages['danmaku.sent']
       const event: DanmakuEvent = { t, seq, at, d: danmaku, missed: this.#state !== undefined && !known.has(danmaku.id) }
       if (event.missed) missed.push(event)
@@ -235,7 +250,7 @@ export class Room {
 
   #emit(event: RoomEvent): void {
     this.#listeners.emit('event', event)
-    // The name decides the type of `d`; a plugin's name has no listeners of its own.
+    // The name decides the type of `d`.
     this.#listeners.emit(event.t as 'danmaku.sent', event.d as Messages['danmaku.sent'], event as DanmakuEvent)
   }
 
@@ -250,9 +265,17 @@ export class Room {
   }
 
   #endIfKicked({ t, d }: RoomEvent): void {
+    if (t === 'room.taken_down') return this.#endIfTakenDown(d as Messages['room.taken_down'])
     if (t !== 'room.user_kicked') return
     const { userId, untilAt, reason } = d as Messages['room.user_kicked']
     if (userId === this.#state?.me.userId) this.finish({ code: 'room.kicked', message: reason, detail: { untilAt } })
+  }
+
+  /** The platform's staff stays in. */
+  #endIfTakenDown({ reason, caseId }: Messages['room.taken_down']): void {
+    const roles = this.#state?.me.roles ?? []
+    if (roles.includes('patrol') || roles.includes('operator')) return
+    this.finish({ code: 'room.taken_down', message: reason, detail: caseId === undefined ? {} : { caseId } })
   }
 }
 

@@ -5,14 +5,18 @@
  * all sessions share: open time-out, token expiry, drain.
  */
 import { createHmac } from 'node:crypto'
-import type { CommandInput, CommandName } from '../../schemas/messages.ts'
+import type { CommandInput } from '../../schemas/messages.ts'
 import type { RequestEnvelope } from '../../schemas/wire.ts'
 import type { Bus } from '../base/bus.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { type IdSource, type Random, randomInt } from '../base/random.ts'
 import type { Config } from '../config.ts'
+import { type Guards, refusalOfVerdict } from '../plugin/guards.ts'
 import type { DeliveryAccounts } from '../room/account.ts'
-import { type Answer, refusal } from '../room/call.ts'
+import { type Actor, type Answer, refusal } from '../room/call.ts'
+import type { PluginCommands } from '../room/commands.ts'
+import { ranksOfScope } from '../room/rights.ts'
+import { PrivateEvents } from './private.ts'
 import { Relay } from './relay.ts'
 import { Session, type SessionCounts, type SessionHost } from './session.ts'
 import { SlowReaders } from './slow.ts'
@@ -28,8 +32,18 @@ export interface EdgeParts {
   bus: Bus
   fanout: Fanout
   accounts: DeliveryAccounts
+  plugins: PluginCommands
+  guards: Guards
   secret: Uint8Array
   onError(error: unknown): void
+}
+
+/** Who a session will be, once it may open. */
+interface Opening {
+  actor: Actor
+  addressKey: string | undefined
+  /** 0: no token, no end. */
+  expiresAt: number
 }
 
 const sweepMs = 1_000
@@ -41,7 +55,9 @@ export class Edge implements SessionHost {
   readonly config: Config
   readonly edgeId: string
   readonly relay: Relay
+  readonly plugins: PluginCommands
   readonly slow: SlowReaders
+  readonly privateEvents: PrivateEvents
   readonly counts: SessionCounts = { frames: 0, malformed: 0, limited: 0, refused: 0 }
   readonly #parts: EdgeParts
   readonly #sessions = new Set<Session>()
@@ -69,6 +85,11 @@ export class Edge implements SessionHost {
       onDelivered: (room) => this.slow.scan(room),
     })
     this.slow.relay = this.relay
+    this.plugins = parts.plugins
+    this.privateEvents = new PrivateEvents(parts.bus, {
+      sessionsOf: (userId) => this.sessionsOf(userId),
+      onSent: (session) => this.slow.look(session),
+    })
     this.#sweptS = Math.floor(this.now() / 1000)
     this.#armSweep()
   }
@@ -121,7 +142,7 @@ export class Edge implements SessionHost {
 
   // ------------------------------------------------------------------ commands
 
-  run(session: Session, request: RequestEnvelope & { t: CommandName }, answer: (answer: Answer) => void): void {
+  run(session: Session, request: RequestEnvelope, answer: (answer: Answer) => void): void {
     const { t, room, d, ik } = request
     switch (t) {
       case 'session.open':
@@ -161,24 +182,52 @@ export class Edge implements SessionHost {
 
   async #open(session: Session, d: CommandInput<'session.open'>): Promise<Answer> {
     if (session.isOpen) return refusal('session.already_open')
-    if (this.#draining) return refusal('server.draining', { retryAfterMs: this.#spreadMs() })
-    if (d.token === undefined) this.#openAnonymous(session, d.deviceId)
-    else {
-      const identity = await verifyToken(this.#parts.secret, d.token, this.now())
-      if (session.isClosed) return refusal('session.not_open')
-      if (!identity) return this.#badToken(session)
-      const { userId, name, scope } = identity
-      if ((this.#byUser.get(userId)?.length ?? 0) >= this.config.sessionsPerUserMax)
-        return refusal('session.too_many', { d: { max: this.config.sessionsPerUserMax }, retryAfterMs: 5_000 })
-      session.actor = { userId, name, anonymous: false, scope }
-      this.#expireAt(session, identity.expiresAt)
-    }
+    if (this.#draining) return this.#goingDown()
+    const opening = d.token === undefined ? this.#anonymous(session, d.deviceId) : await this.#identified(session, d.token)
+    if ('ok' in opening) return opening
+    const refused =
+      this.#mayNotOpen(session, opening) ?? (await this.#ruled(opening.actor, d)) ?? this.#mayNotOpen(session, opening)
+    if (refused) return refused
+    session.actor = opening.actor
+    session.addressKey = opening.addressKey
+    if (opening.expiresAt > 0) this.#expireAt(session, opening.expiresAt)
     session.isOpen = true
     this.#unopened.delete(session)
     const ofUser = this.#byUser.get(session.userId)
     if (ofUser) ofUser.push(session)
     else this.#byUser.set(session.userId, [session])
     return { ok: true, d: this.#opened(session) }
+  }
+
+  #goingDown(): Answer {
+    return refusal('server.draining', { retryAfterMs: this.#spreadMs() })
+  }
+
+  /** Asked again after the guards: a session that is open by then, or whose socket is gone, must not be counted. */
+  #mayNotOpen(session: Session, { actor: { userId, anonymous } }: Opening): Answer | undefined {
+    if (session.isClosed) return refusal('session.not_open')
+    if (this.#draining) return this.#goingDown()
+    if (!anonymous && (this.#byUser.get(userId)?.length ?? 0) >= this.config.sessionsPerUserMax)
+      return refusal('session.too_many', { d: { max: this.config.sessionsPerUserMax }, retryAfterMs: 5_000 })
+    return undefined
+  }
+
+  async #ruled(actor: Actor, { platform, deviceId }: CommandInput<'session.open'>): Promise<Answer | undefined> {
+    const { guards } = this.#parts
+    if (!guards.has('session.open')) return undefined
+    const { userId, name, anonymous, scope } = actor
+    const given = { ...(platform === undefined ? {} : { platform }), ...(deviceId === undefined ? {} : { deviceId }) }
+    const from = { userId, name, anonymous, ranks: ranksOfScope(scope) }
+    const { verdict } = await guards.ask('session.open', { room: '', at: this.now(), from, d: { ...given, anonymous } })
+    return refusalOfVerdict(verdict)
+  }
+
+  async #identified(session: Session, token: string): Promise<Opening | Answer> {
+    const identity = await verifyToken(this.#parts.secret, token, this.now())
+    if (session.isClosed) return refusal('session.not_open')
+    if (!identity) return this.#badToken(session)
+    const { userId, name, scope, expiresAt } = identity
+    return { actor: { userId, name, anonymous: false, scope }, addressKey: undefined, expiresAt }
   }
 
   #badToken(session: Session): Answer {
@@ -188,12 +237,12 @@ export class Edge implements SessionHost {
   }
 
   /** A device is one viewer, however often it comes back; its id is not shown to others. */
-  #openAnonymous(session: Session, deviceId: string | undefined): void {
+  #anonymous(session: Session, deviceId: string | undefined): Opening {
     const { address } = session.socket
     const keyed = (text: string) => createHmac('sha256', this.#parts.secret).update(text).digest('base64url')
     const id = `anon_${keyed(`device ${deviceId === undefined ? session.sid : `${address} ${deviceId}`}`).slice(0, 22)}`
-    session.actor = { userId: id, name: 'Guest', anonymous: true, scope: [] }
-    session.addressKey = keyed(`address ${address}`).slice(0, 16)
+    const actor = { userId: id, name: 'Guest', anonymous: true, scope: [] }
+    return { actor, addressKey: keyed(`address ${address}`).slice(0, 16), expiresAt: 0 }
   }
 
   #opened(session: Session) {
@@ -297,5 +346,6 @@ export class Edge implements SessionHost {
     for (const session of [...this.#sessions]) session.end('serverDraining')
     this.#sweep?.cancel()
     this.slow.stop()
+    this.privateEvents.stop()
   }
 }

@@ -39,6 +39,8 @@ describe('tokens', () => {
       'with a subject of 65 characters': forge(secret, { ...good, sub: 'a'.repeat(65) }),
       'with an empty subject': forge(secret, { ...good, sub: '' }),
       'of an anonymous viewer': forge(secret, { ...good, sub: 'anon_me' }),
+      'of a bot': forge(secret, { ...good, sub: 'bot_me' }),
+      'of a plugin': forge(secret, { ...good, sub: 'plugin_me' }),
       'alg none': forge(secret, good, { alg: 'none' }),
       'alg None': forge(secret, good, { alg: 'None' }),
       'alg HS512': forge(secret, good, { alg: 'HS512' }),

@@ -2,8 +2,9 @@
  * One connection: frames in, answers and events out.
  *
  * Order: ordered commands run one at a time in the order of arrival, the rest wait in the inbox (bounded); ping, reads and likes never
- * wait. Until `session.open` has succeeded everything but a ping waits behind it, so that a client may write open and join at once.
- * What a command does is the business of `edge.ts` (about the session) and of the room's home (about a room).
+ * wait, and neither do commands that plugins own: a slow plugin holds up nothing but itself. Until `session.open` has succeeded
+ * everything but a ping waits behind it, so that a client may write open and join at once.
+ * What a command does is the business of `edge.ts` (about the session), of the room's home (about a room), or of a plugin.
  */
 import { closeCodes, type ErrorBody } from '../../schemas/errors.ts'
 import { type CommandName, commands, idPattern, type SessionEventData, type SessionEventName } from '../../schemas/messages.ts'
@@ -22,17 +23,19 @@ import {
 import { TokenBucket } from '../base/bucket.ts'
 import type { Config } from '../config.ts'
 import { type Actor, type Answer, refusal } from '../room/call.ts'
+import type { PluginCommand, PluginCommands } from '../room/commands.ts'
 import type { CommandHead } from '../room/homes.ts'
 import type { Member } from './relay.ts'
 import type { Socket, SocketHandler } from './socket.ts'
-import { check, isCommand, nearestCommand } from './validate.ts'
+import { check, checkOwned, isCommand, nearestCommand } from './validate.ts'
 
 export interface SessionHost {
   readonly config: Config
   readonly edgeId: string
+  readonly plugins: PluginCommands
   now(): number
   /** Run a checked command and answer it exactly once. */
-  run(session: Session, request: RequestEnvelope & { t: CommandName }, answer: (answer: Answer) => void): void
+  run(session: Session, request: RequestEnvelope, answer: (answer: Answer) => void): void
   onPong(session: Session): void
   onError(error: unknown): void
   onClosed(session: Session): void
@@ -48,6 +51,8 @@ export interface SessionCounts {
 
 const roomId = new RegExp(idPattern)
 const refusalWindowMs = 10_000
+/** Commands of plugins under way for one session: a plugin that hangs must not make this connection hoard calls. */
+export const pluginCommandsInFlightMax = 8
 const nobody: Actor = { userId: '', name: '', anonymous: true, scope: [] }
 
 export class Session implements SocketHandler {
@@ -75,6 +80,7 @@ export class Session implements SocketHandler {
   #busy = false
   /** Joins asked for and not answered: they count against the bound too. */
   joining = 0
+  #ownedInFlight = 0
   #malformed = 0
   #refusals = 0
   #refusalsSince = 0
@@ -140,7 +146,9 @@ export class Session implements SocketHandler {
     const { config, counts } = this.#host
     try {
       if (isBinary !== (this.encoding === 'proto')) throw new WireError(`this connection speaks ${this.encoding}`)
-      return isBinary ? decodeRequestsProto(frame, config.inboxMax) : [decodeRequestJson(frame, config.jsonDepthMax)]
+      return isBinary
+        ? decodeRequestsProto(frame, config.inboxMax, config.jsonDepthMax)
+        : [decodeRequestJson(frame, config.jsonDepthMax)]
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       counts.malformed++
@@ -164,42 +172,68 @@ export class Session implements SocketHandler {
 
   #accept(request: RequestEnvelope): void {
     const { t, id } = request
-    if (!isCommand(t)) {
-      return this.#refuse(id, refusal('request.unknown_command', { d: { hint: nearestCommand(t) } }).err)
-    }
-    const waits = commands[t].run === 'ordered' || (!this.isOpen && t !== 'session.ping')
-    if (!waits) return this.#run({ ...request, t })
-    if (!this.#busy) return this.#runOrdered({ ...request, t })
+    if (!isCommand(t) && !this.#host.plugins.find(t)) return this.#refuse(id, this.#unknown(t).err)
+    const isOrdered = isCommand(t) && commands[t].run === 'ordered'
+    const waits = isOrdered || (!this.isOpen && t !== 'session.ping')
+    if (!waits) return this.#run(request)
+    if (!this.#busy) return this.#runOrdered(request)
     this.#inbox ??= []
     if (this.#inbox.length >= this.#host.config.inboxMax)
       this.#refuse(id, refusal('session.inbox_full', { retryAfterMs: 1_000 }).err)
     else this.#inbox.push(request)
   }
 
-  #runOrdered(request: RequestEnvelope & { t: CommandName }): void {
+  #unknown(t: string) {
+    return refusal('request.unknown_command', { d: { hint: nearestCommand(t, this.#host.plugins.names()) } })
+  }
+
+  #runOrdered(request: RequestEnvelope): void {
     this.#busy = true
     this.#run(request, () => {
       this.#busy = false
       const next = this.#inbox?.shift()
-      if (next) this.#runOrdered(next as RequestEnvelope & { t: CommandName })
+      if (next) this.#runOrdered(next)
       else this.#inbox = undefined
     })
   }
 
-  #run(request: RequestEnvelope & { t: CommandName }, onDone?: () => void): void {
+  #run(request: RequestEnvelope, onDone?: () => void): void {
+    const { t } = request
+    if (isCommand(t)) return this.#runCore({ ...request, t }, onDone)
+    this.#runOwned(request)
+    onDone?.()
+  }
+
+  #runCore(request: RequestEnvelope & { t: CommandName }, onDone?: () => void): void {
     const finish = (answer: Answer) => {
       this.#answer(request, answer)
       onDone?.()
     }
-    const refused = this.#check(request)
+    const refused = this.#check(request, commands[request.t])
     if (refused) return finish(refused)
     const checked = check(request.t, request.d)
     if (checked.ok) this.#host.run(this, { ...request, d: checked.d }, finish)
     else finish(refusal('request.invalid', checked.detail))
   }
 
-  #check({ t, room }: RequestEnvelope & { t: CommandName }): Answer | undefined {
-    const rule = commands[t]
+  /** It may have waited behind `session.open`, and its plugin may have gone meanwhile. */
+  #runOwned(request: RequestEnvelope): void {
+    const rule = this.#host.plugins.find(request.t)
+    if (!rule) return this.#answer(request, this.#unknown(request.t))
+    const refused = this.#check(request, rule)
+    if (refused) return this.#answer(request, refused)
+    const checked = checkOwned(request.d)
+    if (!checked.ok) return this.#answer(request, refusal('request.invalid', checked.detail))
+    if (this.#ownedInFlight >= pluginCommandsInFlightMax)
+      return this.#answer(request, refusal('session.inbox_full', { retryAfterMs: 1_000, d: { max: pluginCommandsInFlightMax } }))
+    this.#ownedInFlight++
+    this.#host.run(this, { ...request, room: rule.room ? request.room : undefined }, (answer) => {
+      this.#ownedInFlight--
+      this.#answer(request, answer)
+    })
+  }
+
+  #check({ t, room }: RequestEnvelope, rule: PluginCommand): Answer | undefined {
     if (!this.isOpen && t !== 'session.open' && t !== 'session.ping') return refusal('session.not_open')
     if (rule.who === 'user' && this.actor.anonymous) return refusal('auth.required')
     if (rule.room && (room === undefined || !roomId.test(room)))

@@ -50,6 +50,11 @@ export class SlowReaders {
     }
   }
 
+  /** A session that was written to outside the frames of a room. */
+  look(session: Session): void {
+    this.#look(session, this.#clock.now())
+  }
+
   onPong(session: Session): void {
     session.probeSentAt = 0
   }

@@ -22,7 +22,7 @@ it('what was signed is read back, until it expires', async () => {
 it('a token of another secret, or for an id that is none, is nobody', async () => {
   const token = await signToken(secret, { sub: 'ann', ttlMs: 60_000 }, now)
   expect(await verifyToken(new TextEncoder().encode('t'.repeat(32)), token, now)).toBeUndefined()
-  for (const sub of ['a.b', 'a b', '', '*', 'anon_x', 'ä', 'a'.repeat(65)])
+  for (const sub of ['a.b', 'a b', '', '*', 'anon_x', 'bot_x', 'plugin_x', 'ä', 'a'.repeat(65)])
     expect(await verifyToken(secret, await signToken(secret, { sub, ttlMs: 60_000 }, now), now), sub).toBeUndefined()
 })
 

@@ -17,6 +17,12 @@ const nameLengthMax = 64
 /** The year 2100: an expiry beyond it was meant in another unit. */
 const expiryMaxS = 4_102_444_800
 const id = new RegExp(idPattern)
+/** Ids that only the engine gives: viewers without a token, bots of plugins, plugins themselves. */
+export const reservedIdPrefixes = ['anon_', 'bot_', 'plugin_'] as const
+/** And the one in whose name the engine itself acts. */
+const reservedIds = ['engine']
+export const isReservedId = (userId: string): boolean =>
+  reservedIds.includes(userId) || reservedIdPrefixes.some((prefix) => userId.startsWith(prefix))
 
 export interface TokenClaims {
   sub: string
@@ -43,7 +49,7 @@ export function signToken(secret: Uint8Array, claims: TokenClaims, nowMs: number
     .sign(secret)
 }
 
-/** Anonymous ids begin with `anon_`: a token that claims one is refused, and so is one without an expiry. */
+/** A token that claims an id which only the engine gives is refused, and so is one without an expiry. */
 export async function verifyToken(secret: Uint8Array, token: string, nowMs: number): Promise<Identity | undefined> {
   try {
     const { payload } = await jwtVerify(token, secret, {
@@ -54,7 +60,7 @@ export async function verifyToken(secret: Uint8Array, token: string, nowMs: numb
     })
     const { sub = '', name, scope, exp = 0 } = payload
     // An expiry in milliseconds or microseconds by mistake is no expiry: it would also not fit the wire.
-    if (!id.test(sub) || sub.startsWith('anon_') || !Number.isSafeInteger(exp) || exp > expiryMaxS) return undefined
+    if (!id.test(sub) || isReservedId(sub) || !Number.isSafeInteger(exp) || exp > expiryMaxS) return undefined
     return {
       userId: sub,
       name: shownName(name, sub),

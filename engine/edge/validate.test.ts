@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { check, isCommand, nearestCommand } from './validate.ts'
+import { check, checkOwned, isCommand, nearestCommand } from './validate.ts'
 
 it('keeps the fields of the schema and leaves others out', () => {
   const d = JSON.parse('{"text":"x","extra":1,"__proto__":{"color":5},"constructor":2}')
@@ -25,4 +25,12 @@ it('knows its commands alone', () => {
   expect(isCommand('danmaku.send')).toBe(true)
   for (const name of ['toString', '__proto__', 'constructor', 'edge.resync', '']) expect(isCommand(name), name).toBe(false)
   expect(nearestCommand('room.jion')).toBe('room.join')
+  expect(nearestCommand('x.poll.vot', ['x.poll.vote'])).toBe('x.poll.vote')
+})
+
+it('takes any object for a plugin, but none that could change a prototype', () => {
+  for (const d of [{}, { a: [null, { b: 'c' }] }, JSON.parse('{"constructor":1,"toString":{}}')])
+    expect(checkOwned(d)).toEqual({ ok: true })
+  for (const d of [null, [], 'x', 5, true, JSON.parse('{"a":[{"__proto__":{}}]}'), JSON.parse('{"\\u005f_proto__":1}')])
+    expect(checkOwned(d), JSON.stringify(d)).toMatchObject({ ok: false })
 })

@@ -32,5 +32,21 @@ function knownFields(schema: TObject, d: unknown): unknown {
   return known
 }
 
-/** The command that a misspelt one probably meant. */
-export const nearestCommand = (name: string): string => nearest(name, Object.keys(commands))
+/**
+ * The body of a command that a plugin owns: an object; the plugin's own schema sees to its fields. A key `__proto__`, at any depth, is
+ * nobody's field: in the hands of a careless plugin it would become the prototype of something. Depth is bounded where frames are read.
+ */
+export function checkOwned(d: unknown): { ok: true } | { ok: false; detail: RefusalDetail } {
+  if (typeof d !== 'object' || d === null || Array.isArray(d))
+    return { ok: false, detail: { msg: 'd: an object', d: { field: 'd' } } }
+  return holdsProto(d) ? { ok: false, detail: { msg: 'd: no key __proto__', d: { field: '__proto__' } } } : { ok: true }
+}
+
+function holdsProto(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.hasOwn(value, '__proto__') || Object.values(value).some(holdsProto)
+}
+
+/** The command that a misspelt one probably meant; `more`: those of plugins. */
+export const nearestCommand = (name: string, more: Iterable<string> = []): string =>
+  nearest(name, [...Object.keys(commands), ...more])

@@ -1,5 +1,7 @@
 /** The client cap under load, on a clock that moves only here: what each client receives in every second, and who sees whose. */
 import { afterEach, expect, it } from 'vitest'
+import { allow } from '../plugin/hooks.ts'
+import { HookMeters } from '../plugin/meters.ts'
 import { imbalance } from '../room/account.ts'
 import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 
@@ -99,21 +101,15 @@ it('a reply reaches the one replied to although it was sampled out; owner and st
   const seen = viewer.of('danmaku.sent').length
   let release = () => {}
   const held = new Promise<void>((resolve) => (release = resolve))
-  const remove = engine.guards.add({
-    name: 'hold',
-    on: 'danmaku.send',
-    order: 1,
-    onFailure: 'open',
-    budgetMs: 1_000,
-    check: () => held.then(() => ({ kind: 'allow' })),
-  })
+  const meters = new HookMeters({ kind: 'guard', on: 'danmaku.send' })
+  engine.guards.set('danmaku.send', [{ plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) }])
   const all = [bob.call('danmaku.send', { text: 'b' }, 'demo'), ann.call('danmaku.send', { text: 'a' }, 'demo')]
   await Promise.all([bob.roundTrip(), ann.roundTrip()])
   all.push(host.call('danmaku.send', { text: 'from the owner' }, 'demo'))
   await host.roundTrip()
   release()
   await Promise.all(all)
-  remove()
+  engine.guards.set('danmaku.send', [])
   await viewer.roundTrip()
   expect(
     viewer

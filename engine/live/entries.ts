@@ -28,9 +28,8 @@ export class Entries implements Chore {
     const perS = this.#home.parts.config.entriesPerSMax
     if (!role && (perS === 0 || this.#bucket.take(call.at, { perS, burst: perS }) > 0)) return
     const user = { id: actor.userId, name: actor.name, ...(role ? { role } : {}) }
-    this.#home.decide(
-      this.#home.event('room.user_joined', { user, ...(source === undefined ? {} : { source }) }, { actor: actor.userId }),
-    )
+    const about = { actor: actor.userId, ...(call.unchecked ? { unchecked: call.unchecked } : {}) }
+    this.#home.decide(this.#home.event('room.user_joined', { user, ...(source === undefined ? {} : { source }) }, about))
   }
 
   /** Numbers may have changed: a join, a leave, a grace that ended. */

@@ -1,11 +1,14 @@
 /** Guards on danmaku: shadow, order, failure. What a shadowed sender sees is what any sender sees. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Verdict } from '../plugin/guards.ts'
+import type { BoundGuard } from '../plugin/guards.ts'
+import type { Verdict } from '../plugin/hooks.ts'
+import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 
 let engine: TestEngine
 let clock: TestClock
 beforeEach(async () => {
+  guards.clear()
   clock = new TestClock()
   engine = await startTestEngine({ danmakuPerUserBurstMax: 100 }, { clock })
 })
@@ -17,15 +20,24 @@ const enter = async (user: string, encoding: 'json' | 'proto' = 'json') => {
   return { client, joined }
 }
 const send = (client: TestClient, text: string) => client.call('danmaku.send', { text }, 'demo')
-const guard = (check: (text: string, user: string) => Verdict | Promise<Verdict>, onFailure: 'open' | 'closed' = 'open') =>
-  engine.guards.add({
-    name: 'test',
-    on: 'danmaku.send',
+/** One more guard; answers how to take it away. */
+const guards = new Set<BoundGuard>()
+const set = () => engine.guards.set('danmaku.send', [...guards])
+function guard(check: (text: string, user: string) => Verdict | Promise<Verdict>, onFailure: 'open' | 'closed' = 'open') {
+  const one: BoundGuard = {
+    plugin: `test${guards.size}`,
     order: 1,
     onFailure,
-    budgetMs: 1_000,
-    check: ({ d, actor }) => check((d as { text: string }).text, actor.userId),
-  })
+    meters: new HookMeters({ kind: 'guard', on: 'danmaku.send' }),
+    check: ({ d, from }) => check((d as { text: string }).text, from.userId),
+  }
+  guards.add(one)
+  set()
+  return () => {
+    guards.delete(one)
+    set()
+  }
+}
 const texts = (client: TestClient) => client.of('danmaku.sent').map((event) => event.d.text)
 
 describe('shadow', () => {
@@ -176,7 +188,7 @@ describe('guards that fail', () => {
     expect(await send(ann, 'one')).toMatchObject({ ok: true })
     remove()
     const removeClosed = guard(check, 'closed')
-    expect(await send(ann, 'two')).toMatchObject({ ok: false, err: { code: 'content.rejected' } })
+    expect(await send(ann, 'two')).toMatchObject({ ok: false, err: { code: 'danmaku.unavailable' } })
     removeClosed()
     expect(await send(ann, 'three')).toMatchObject({ ok: true })
   })

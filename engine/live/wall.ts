@@ -3,8 +3,10 @@ import type { CommandInput, DanmakuData, WallItemShape } from '../../schemas/mes
 import { type Call, refuse } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import { may } from '../room/rights.ts'
+import { whenAllowed } from '../room/room-commands.ts'
 import { cleanText } from './text.ts'
 
+type Source = Pick<WallItemShape, 'messageId' | 'text' | 'from'>
 const showMsDefault = 60_000
 const engineActor = 'engine'
 
@@ -18,10 +20,24 @@ export class Wall implements Chore {
 
   show(call: Call): void {
     const home = this.#home
-    if (!may(home.ranksOfActor(call.actor), 'wall')) return refuse(call, 'perm.denied')
-    const d = call.d as CommandInput<'wall.show'>
-    const source = this.#source(d)
-    if (!source) return refuse(call, d.messageId === undefined ? 'chat.empty' : 'message.not_found')
+    const mayShow = () => may(home.ranksOfActor(call.actor), 'wall')
+    if (mayShow() && !this.#source(call)) return this.#refuseSource(call)
+    whenAllowed(home, call, mayShow, (ruled) => {
+      // Guards took their time: the message may be gone.
+      const source = this.#source(ruled)
+      if (source) this.#show(ruled, source)
+      else this.#refuseSource(ruled)
+    })
+  }
+
+  #refuseSource(call: Call): void {
+    const { messageId } = call.d as CommandInput<'wall.show'>
+    refuse(call, messageId === undefined ? 'chat.empty' : 'message.not_found')
+  }
+
+  #show(call: Call, source: Source): void {
+    const home = this.#home
+    const { showMs = showMsDefault } = call.d as CommandInput<'wall.show'>
     home.change(call, () => {
       const now = home.now()
       const item: WallItemShape = {
@@ -29,7 +45,7 @@ export class Wall implements Chore {
         ...source,
         by: call.actor.userId,
         shownAt: now,
-        untilAt: now + (d.showMs ?? showMsDefault),
+        untilAt: now + showMs,
       }
       return {
         changes: [{ kind: 'wall.put', wall: item }],
@@ -77,7 +93,8 @@ export class Wall implements Chore {
     })
   }
 
-  #source(d: CommandInput<'wall.show'>): Pick<WallItemShape, 'messageId' | 'text' | 'from'> | undefined {
+  #source(call: Call): Source | undefined {
+    const d = call.d as CommandInput<'wall.show'>
     if (d.messageId === undefined) {
       const text = cleanText(d.text ?? '')
       return text === '' ? undefined : { text }

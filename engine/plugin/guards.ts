@@ -1,84 +1,185 @@
 /**
- * Guards: may this happen? Every guard of a command is asked on arrival, before anything is committed.
+ * Guards: may this happen? Every guard of a command is asked on arrival, all at once, before anything is committed.
  *
- * A guard that returns no promise costs no promise. Answers are weighed deny > shadow > allow, and the first deny by `order` wins.
- * A guard that throws, rejects or overruns its budget counts as its declared policy says: `open` lets the command pass, `closed` refuses it.
+ * A guard that answers at once costs no promise. Answers are weighed deny > hold > challenge > shadow > allow, and of several denials
+ * the one with the lowest order counts. A guard that fails, is late, cannot be reached or answers rubbish counts as its declared policy:
+ * `open` lets the command pass and tags it as unchecked, `closed` refuses it with `<domain>.unavailable`.
+ * Whoever runs the plugin (`place.ts`) settles every question within its budget, so nothing here waits for a clock.
  */
-import type { ErrorCode } from '../../schemas/errors.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Actor } from '../room/call.ts'
+import { type ErrorCode, errors, type PluginErrorCode } from '../../schemas/errors.ts'
+import { refusal } from '../room/call.ts'
+import type { Ask } from './define.ts'
+import { type Allow, allow, type Deny, guardedCommands, holdMsMax, isOwnedBy, shadow, type Verdict } from './hooks.ts'
+import type { HookMeters } from './meters.ts'
 
-export interface GuardRequest {
-  room: string
-  on: string
-  actor: Actor
-  d: unknown
-}
-
-export type Verdict = { kind: 'allow' } | { kind: 'shadow' } | { kind: 'deny'; code: ErrorCode; msg?: string }
-export const allow: Verdict = { kind: 'allow' }
-
-export interface Guard {
-  name: string
-  on: string
+export interface BoundGuard {
+  plugin: string
+  /** That the plugin owns: it may refuse in their words. */
+  domains?: readonly string[]
   order: number
   onFailure: 'open' | 'closed'
-  /** An answer after this counts as a failure: nobody's danmaku wait longer. */
-  budgetMs: number
-  check(request: GuardRequest): Verdict | Promise<Verdict>
+  meters: HookMeters
+  /** The plugin's raw answer; throws or rejects when there is none. */
+  check(ask: Ask<unknown>): unknown
 }
 
-const weight = { deny: 2, shadow: 1, allow: 0 } as const
-const heavier = (a: Verdict, b: Verdict): Verdict => (weight[b.kind] > weight[a.kind] ? b : a)
+/** What all guards together say, and which of them could not be asked but let it pass. */
+export interface Ruling {
+  verdict: Verdict
+  unchecked: readonly string[]
+}
+/** A denial as the client gets it. */
+export type RuledDeny = Omit<Deny, 'code'> & { code: ErrorCode | PluginErrorCode }
+
+const none: readonly string[] = []
+const passed: Ruling = Object.freeze({ verdict: allow, unchecked: none })
+const weight: Record<Verdict['kind'], number> = { deny: 4, hold: 3, challenge: 2, shadow: 1, allow: 0 }
+/** Stands for "could not be asked, and passes". */
+const unchecked: Allow = Object.freeze({ kind: 'allow' })
 
 export class Guards {
-  readonly #byCommand = new Map<string, Guard[]>()
-  readonly #clock: Clock
-  readonly #onFailure: (guard: Guard, error: unknown) => void
+  readonly #byCommand = new Map<string, readonly BoundGuard[]>()
+  readonly #onFailure: (guard: BoundGuard, on: string, error: unknown) => void
 
-  constructor(clock: Clock, onFailure: (guard: Guard, error: unknown) => void) {
-    this.#clock = clock
+  constructor(onFailure: (guard: BoundGuard, on: string, error: unknown) => void) {
     this.#onFailure = onFailure
   }
 
-  add(guard: Guard): () => void {
-    const list = [...(this.#byCommand.get(guard.on) ?? []), guard].sort((a, b) => a.order - b.order)
-    this.#byCommand.set(guard.on, list)
-    return () =>
+  /** The guards of a command from now on. What is being asked goes on with the ones before. */
+  set(on: string, guards: readonly BoundGuard[]): void {
+    if (guards.length === 0) this.#byCommand.delete(on)
+    else
       this.#byCommand.set(
-        guard.on,
-        (this.#byCommand.get(guard.on) ?? []).filter((other) => other !== guard),
+        on,
+        [...guards].sort((a, b) => a.order - b.order || (a.plugin < b.plugin ? -1 : 1)),
       )
   }
 
-  /** A verdict at once when every guard answered at once. */
-  ask(request: GuardRequest): Verdict | Promise<Verdict> {
-    const guards = this.#byCommand.get(request.on)
-    if (!guards || guards.length === 0) return allow
-    const verdicts = guards.map((guard) => this.#askOne(guard, request))
-    if (!verdicts.some((verdict) => verdict instanceof Promise)) return (verdicts as Verdict[]).reduce(heavier, allow)
-    return Promise.all(verdicts).then((settled) => settled.reduce(heavier, allow))
+  commands(): Iterable<string> {
+    return this.#byCommand.keys()
   }
 
-  #askOne(guard: Guard, request: GuardRequest): Verdict | Promise<Verdict> {
+  /** Whether anybody guards this command: saves making the question. */
+  has(on: string): boolean {
+    return this.#byCommand.has(on)
+  }
+
+  /** A ruling at once when every guard answered at once. */
+  ask(on: string, ask: Ask<unknown>): Ruling | Promise<Ruling> {
+    const guards = this.#byCommand.get(on)
+    if (guards === undefined) return passed
+    const [only] = guards
+    if (guards.length === 1 && only !== undefined) {
+      const verdict = this.#askOne(only, on, ask)
+      return verdict instanceof Promise ? verdict.then((late) => ruled([only], [late])) : ruled([only], [verdict])
+    }
+    const verdicts = guards.map((guard) => this.#askOne(guard, on, ask))
+    if (verdicts.some((verdict) => verdict instanceof Promise)) return Promise.all(verdicts).then((late) => ruled(guards, late))
+    return ruled(guards, verdicts as Verdict[])
+  }
+
+  #askOne(guard: BoundGuard, on: string, ask: Ask<unknown>): Verdict | Promise<Verdict> {
+    const { meters } = guard
+    meters.calls++
     try {
-      const verdict = guard.check(request)
-      return verdict instanceof Promise ? this.#inTime(guard, verdict) : verdict
+      const answer = guard.check(ask)
+      if (!(answer instanceof Promise)) return this.#sound(guard, on, answer)
+      const startedAt = meters.start()
+      return answer.then(
+        (late) => {
+          meters.took(startedAt)
+          return this.#sound(guard, on, late)
+        },
+        (error) => {
+          meters.took(startedAt)
+          return this.#failed(guard, on, error)
+        },
+      )
     } catch (error) {
-      return this.#failed(guard, error)
+      return this.#failed(guard, on, error)
     }
   }
 
-  #inTime(guard: Guard, verdict: Promise<Verdict>): Promise<Verdict> {
-    return new Promise((resolve) => {
-      const late = () => resolve(this.#failed(guard, new Error(`no verdict within ${guard.budgetMs} ms`)))
-      const timer = this.#clock.after(guard.budgetMs, late)
-      verdict.finally(() => timer.cancel()).then(resolve, (error) => resolve(this.#failed(guard, error)))
-    })
+  #sound(guard: BoundGuard, on: string, answer: unknown): Verdict {
+    if (answer === allow || answer === 0) {
+      guard.meters.allow++
+      return allow
+    }
+    const verdict = soundVerdict(answer, guard, on)
+    if (verdict === undefined) return this.#failed(guard, on, new Error('the answer is no verdict of this command'))
+    guard.meters[verdict.kind]++
+    return verdict
   }
 
-  #failed(guard: Guard, error: unknown): Verdict {
-    this.#onFailure(guard, error)
-    return guard.onFailure === 'open' ? allow : { kind: 'deny', code: 'content.rejected' }
+  #failed(guard: BoundGuard, on: string, error: unknown): Verdict {
+    guard.meters.failed(error)
+    this.#onFailure(guard, on, error)
+    return guard.onFailure === 'open' ? unchecked : { kind: 'deny', code: unavailableCode(on) }
+  }
+}
+
+function ruled(guards: readonly BoundGuard[], verdicts: readonly Verdict[]): Ruling {
+  let heaviest: Verdict = allow
+  let tagged: string[] | undefined
+  for (const [at, verdict] of verdicts.entries()) {
+    if (weight[verdict.kind] > weight[heaviest.kind]) heaviest = verdict
+    if (verdict === unchecked) (tagged ??= []).push((guards[at] as BoundGuard).plugin)
+  }
+  if (heaviest === allow && tagged === undefined) return passed
+  return { verdict: heaviest, unchecked: tagged ?? none }
+}
+
+/** How a command is refused that did not pass; undefined when it may go on (a shadow goes on). */
+export function refusalOfVerdict(verdict: Verdict): ReturnType<typeof refusal> | undefined {
+  switch (verdict.kind) {
+    case 'deny':
+      return refusal(verdict.code as ErrorCode, verdict.msg === undefined ? {} : { msg: verdict.msg })
+    case 'challenge':
+      return refusal('risk.challenge_required', { d: { hint: verdict.challenge } })
+    case 'hold':
+      return refusal('content.held')
+    default:
+      return undefined
+  }
+}
+
+/** What a command is answered with whose closed guard cannot be asked. */
+export function unavailableCode(on: string): ErrorCode {
+  const code = `${on.split('.', 1)[0]}.unavailable`
+  return Object.hasOwn(errors, code) ? (code as ErrorCode) : 'plugin.unavailable'
+}
+
+/** A code that a plugin may refuse with: one of the engine's, or its own. */
+export const isPluginsCode = (
+  code: unknown,
+  plugin: string,
+  domains: readonly string[] = none,
+): code is ErrorCode | PluginErrorCode =>
+  typeof code === 'string' && (Object.hasOwn(errors, code) || isOwnedBy(code, plugin, domains))
+
+const msgMax = 500
+const idPattern = /^[A-Za-z0-9_-]{1,64}$/
+const challengePattern = /^[a-z][a-z0-9_]{0,31}$/
+
+/** A verdict made anew from what may be anything; undefined when it is none that this command takes. */
+function soundVerdict(answer: unknown, { plugin, domains }: BoundGuard, on: string): Verdict | undefined {
+  if (typeof answer !== 'object' || answer === null) return undefined
+  const { kind, code, msg, caseId, ttlMs, challenge } = answer as Record<string, unknown>
+  const holdable = (guardedCommands as Record<string, { holdable: boolean } | undefined>)[on]?.holdable === true
+  switch (kind) {
+    case 'allow':
+      return allow
+    case 'deny':
+      if (!isPluginsCode(code, plugin, domains) || !(msg === undefined || typeof msg === 'string')) return undefined
+      return msg === undefined ? { kind, code } : { kind, code, msg: msg.slice(0, msgMax) }
+    case 'shadow':
+      return holdable ? shadow : undefined
+    case 'hold':
+      if (!holdable || typeof caseId !== 'string' || !idPattern.test(caseId)) return undefined
+      return { kind, caseId, ttlMs: typeof ttlMs === 'number' && ttlMs > 0 ? Math.min(ttlMs, holdMsMax) : holdMsMax }
+    case 'challenge':
+      return typeof challenge === 'string' && challengePattern.test(challenge) ? { kind, challenge } : undefined
+    default:
+      return undefined
   }
 }

@@ -1,5 +1,5 @@
 /** A command on its way through a room's home: who asks for what, and where the one answer goes. */
-import type { ErrorBody, ErrorCode } from '../../schemas/errors.ts'
+import type { ErrorBody, ErrorCode, PluginErrorCode } from '../../schemas/errors.ts'
 import { errors } from '../../schemas/errors.ts'
 import type { Encoding } from '../../schemas/wire.ts'
 import type { LaneCounts } from './event.ts'
@@ -9,6 +9,7 @@ export interface Actor {
   name: string
   anonymous: boolean
   scope: readonly string[]
+  bot?: true
 }
 
 /** The connection that asks; absent for the admin API and for plugins. */
@@ -43,27 +44,45 @@ export interface Call {
   readonly ik: string | undefined
   readonly actor: Actor
   readonly session: CallSession | undefined
+  /** Of a command by a plugin: how many plugins stand between it and what a user did. 0 for everybody else. */
+  readonly hops: number
+  /** Plugins whose guard could not be asked and let it pass. */
+  readonly unchecked?: readonly string[]
   /** Arrival at the home: slow mode, windows and order go by it. */
   readonly at: number
   answer(answer: Answer): void
 }
 
+/** A private event on the bus, to every session of a user (`edge/private.ts`). */
+export interface UserEventHead {
+  t: string
+  /** The room that it is about, if any. */
+  room?: string
+  at: number
+  d: unknown
+}
+
 export type RefusalDetail = Pick<ErrorBody, 'retryAfterMs' | 'd'> & { msg?: string }
 
-export function refusal(code: ErrorCode, detail: RefusalDetail = {}): { ok: false; err: ErrorBody } {
+export function refusal(code: ErrorCode | PluginErrorCode, detail: RefusalDetail = {}): { ok: false; err: ErrorBody } {
   const err: ErrorBody = { code, msg: detail.msg ?? forPeople(code, detail) }
   if (detail.retryAfterMs !== undefined) err.retryAfterMs = detail.retryAfterMs
   if (detail.d !== undefined) err.d = detail.d
   return { ok: false, err }
 }
 
+const isEngineCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code)
+
 /** The table's text for a reader who has never heard of field names: their values in their place. */
-function forPeople(code: ErrorCode, { retryAfterMs, d }: RefusalDetail): string {
+function forPeople(code: ErrorCode | PluginErrorCode, { retryAfterMs, d }: RefusalDetail): string {
+  if (!isEngineCode(code)) return 'Refused.'
   const seconds = retryAfterMs === undefined ? 'a moment' : `${(retryAfterMs / 1000).toFixed(1)} s`
   return errors[code].doc
     .replace(/wait `retryAfterMs`/, `wait ${seconds}`)
     .replace(/`d\.max`/, String(d?.max ?? 'the allowed number of'))
     .replace(/`d\.hint` names the nearest one/, `the nearest is ${d?.hint ?? 'in the reference'}`)
+    .replace(/`d\.hint` names its kind/, d?.hint ?? 'try another time')
+    .replace(/; `d\.caseId` names the case/, d?.caseId === undefined ? '' : `; case ${d.caseId}`)
     .replace(/`d\.field` names it/, `look at ${d?.field ?? 'the body'}`)
     .replace(
       /(?: until|;) `d\.untilAt` \(-1: for ever[^)]*\)/,
@@ -72,5 +91,6 @@ function forPeople(code: ErrorCode, { retryAfterMs, d }: RefusalDetail): string 
     .replaceAll('`', '')
 }
 
-export const refuse = (call: Call, code: ErrorCode, detail?: RefusalDetail): void => call.answer(refusal(code, detail))
+export const refuse = (call: Call, code: ErrorCode | PluginErrorCode, detail?: RefusalDetail): void =>
+  call.answer(refusal(code, detail))
 export const accept = (call: Call, d: unknown): void => call.answer({ ok: true, d })

@@ -1,6 +1,6 @@
 /**
- * core.db, synchronously: the only file that speaks SQL. It runs in the store worker (`store-worker.ts`), or inline in tests and the
- * simulation; on a socket loop it would stop every viewer for the length of an fsync.
+ * core.db, synchronously: with `core-plugins.ts` the only code that speaks SQL. It runs in the store worker (`store-worker.ts`), or
+ * inline in tests and the simulation; on a socket loop it would stop every viewer for the length of an fsync.
  *
  * Flow: `batch(ops)` is the group commit. BEGIN IMMEDIATE, each op inside a savepoint, COMMIT, and only then does anybody get an
  * answer. An op that breaks a rule is rolled back alone; a disk that is full or broken takes the whole batch with it: it throws, and
@@ -20,7 +20,8 @@ import Database from 'better-sqlite3'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import type { RestrictionShape, Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
-import { migrations, roomBans, roomLog, roomMutes, roomRoles, rooms, roomUnsent } from './core-schema.ts'
+import { type PluginOp, type PluginOpAnswers, PluginTables } from './core-plugins.ts'
+import { migrations, roomBans, roomLog, roomMutes, roomRoles, rooms, roomUnsent, type Takedown } from './core-schema.ts'
 
 export type Change =
   | { kind: 'room.put'; info: RoomInfoShape }
@@ -33,6 +34,7 @@ export type Change =
   | { kind: 'ban.put'; ban: RestrictionShape }
   | { kind: 'ban.delete'; userId: string }
   | { kind: 'wall.put'; wall: WallItemShape | undefined }
+  | { kind: 'takedown.put'; takedown: Takedown | undefined }
   | { kind: 'totals.put'; likes: number; shares: number; danmakuTotal: number }
 
 export interface SeqRow {
@@ -47,10 +49,14 @@ export interface EventRow {
   at: number
   actor: string
   d: string
+  hops: number
+  only: string | null
+  /** JSON. */
+  unchecked: string | null
 }
 
 /** Each op with what it answers. */
-export interface OpAnswers {
+export interface OpAnswers extends PluginOpAnswers {
   create: 'created' | 'exists' | 'full'
   open: StoredRoom | undefined
   write: undefined
@@ -59,8 +65,10 @@ export interface OpAnswers {
   list: { info: RoomInfoShape; likes: number }[]
   read: { pos: number; roomId: string; epoch: number; seq: number; row: EventRow }[]
   prune: number
+  log_end: number
 }
 export type Op =
+  | PluginOp
   | { op: 'create'; info: RoomInfoShape; settings: SettingsShape; log: EventRow }
   | { op: 'open'; roomId: string }
   | { op: 'write'; roomId: string; changes: readonly Change[]; log?: EventRow }
@@ -69,6 +77,7 @@ export type Op =
   | { op: 'list'; afterId: string; limit: number }
   | { op: 'read'; roomId?: string; afterPos: number; limit: number }
   | { op: 'prune'; beforeAt: number; limit: number }
+  | { op: 'log_end' }
 
 export interface StoredRoom {
   info: RoomInfoShape
@@ -78,6 +87,7 @@ export interface StoredRoom {
   mutes: RestrictionShape[]
   bans: RestrictionShape[]
   wall: WallItemShape | undefined
+  takedown: Takedown | undefined
   likes: number
   shares: number
   danmakuTotal: number
@@ -87,6 +97,8 @@ export interface StoredRoom {
 export interface BatchResult {
   values: OpAnswers[keyof OpAnswers][]
   errors: { index: number; message: string }[]
+  /** The highest `pos` ever given, when the batch had ops that put rows into the log. */
+  logEnd?: number
 }
 export interface CoreDbOptions {
   /** Path of core.db, or ':memory:'. */
@@ -102,6 +114,7 @@ export class CoreDb {
   readonly #roomsMax: number
   readonly #sql: ReturnType<typeof prepareWrites>
   readonly #reads: ReturnType<typeof prepareReads>
+  readonly #plugins: PluginTables
   #roomCount: number | undefined // undefined: count again, a rollback may have taken rooms back
 
   constructor(options: CoreDbOptions) {
@@ -111,6 +124,7 @@ export class CoreDb {
       this.#db = openFile(options)
       this.#sql = prepareWrites(this.#db)
       this.#reads = prepareReads(this.#db)
+      this.#plugins = new PluginTables(this.#db)
     } catch (error) {
       this.#lock?.close()
       throw error
@@ -123,6 +137,7 @@ export class CoreDb {
     this.#sql.begin.run()
     try {
       for (const op of ops) this.#applyAlone(op, result)
+      if (ops.some(({ op }) => op === 'seq' || op === 'append')) result.logEnd = this.#logEnd()
       this.#sql.commit.run()
       return result
     } catch (error) {
@@ -175,7 +190,16 @@ export class CoreDb {
         const limits = { beforeAt: op.beforeAt, limit: op.limit }
         return this.#sql.pruneLog.run(limits).changes + this.#sql.pruneUnsent.run(limits).changes
       }
+      case 'log_end':
+        return this.#logEnd()
+      default:
+        return this.#plugins.apply(op)
     }
+  }
+
+  /** Not max(pos): rows may have been pruned, and a reader that starts at the end must start behind those too. */
+  #logEnd(): number {
+    return (this.#sql.logEnd.get() as { seq: number } | undefined)?.seq ?? 0
   }
 
   #create(op: Op & { op: 'create' }): OpAnswers['create'] {
@@ -221,6 +245,8 @@ export class CoreDb {
         return inRoom(roomId, run.putSettings.run({ roomId, settings: JSON.stringify(change.settings) }))
       case 'wall.put':
         return inRoom(roomId, run.putWall.run({ roomId, wall: change.wall ? JSON.stringify(change.wall) : null }))
+      case 'takedown.put':
+        return inRoom(roomId, run.putTakedown.run({ roomId, takedown: change.takedown ? JSON.stringify(change.takedown) : null }))
       case 'totals.put': {
         const { likes, shares, danmakuTotal } = change
         return inRoom(roomId, run.putTotals.run({ roomId, likes, shares, danmakuTotal }))
@@ -264,6 +290,7 @@ export class CoreDb {
       mutes: this.#reads.mutes.all({ roomId }),
       bans: this.#reads.bans.all({ roomId }),
       wall: row.wall ?? undefined,
+      takedown: row.takedown ?? undefined,
       likes: row.likes,
       shares: row.shares,
       danmakuTotal: row.danmakuTotal,
@@ -374,6 +401,7 @@ function prepareWrites(db: Database.Database) {
     nextEpoch: q('UPDATE rooms SET epoch = epoch + 1 WHERE id = @roomId'),
     putSettings: q('UPDATE rooms SET settings = @settings WHERE id = @roomId'),
     putWall: q('UPDATE rooms SET wall = @wall WHERE id = @roomId'),
+    putTakedown: q('UPDATE rooms SET takedown = @takedown WHERE id = @roomId'),
     putTotals: q('UPDATE rooms SET likes = @likes, shares = @shares, danmaku_total = @danmakuTotal WHERE id = @roomId'),
     grantRole: q(`INSERT INTO room_roles (room_id, user_id, role) VALUES (@roomId, @userId, @role) ON CONFLICT DO NOTHING`),
     revokeRole: q('DELETE FROM room_roles WHERE room_id = @roomId AND user_id = @userId AND role = @role'),
@@ -382,17 +410,23 @@ function prepareWrites(db: Database.Database) {
     endLiveMutes: q('DELETE FROM room_mutes WHERE room_id = @roomId AND until_at = 0'),
     putBan: q(putRestriction('room_bans')),
     deleteBan: q(deleteRestriction('room_bans')),
-    unsent: q('INSERT INTO room_unsent (room_id, eid, t, at, actor, d) VALUES (@roomId, @eid, @t, @at, @actor, @d)'),
+    unsent: q(
+      `INSERT INTO room_unsent (room_id, eid, t, at, actor, d, hops, only_user, unchecked)
+       VALUES (@roomId, @eid, @t, @at, @actor, @d, @hops, @only, @unchecked)`,
+    ),
+    // An event that is there already is left out by the SELECT: ON CONFLICT DO NOTHING would use up a pos, and a gap means pruned rows.
     commitUnsent: q(
-      `INSERT INTO room_log (room_id, eid, t, at, actor, d, epoch, seq)
-       SELECT room_id, eid, t, at, actor, d, @epoch, @seq FROM room_unsent WHERE eid = @eid AND room_id = @roomId
-       ON CONFLICT (eid) DO NOTHING`,
+      `INSERT INTO room_log (room_id, eid, t, at, actor, d, hops, only_user, unchecked, epoch, seq)
+       SELECT room_id, eid, t, at, actor, d, hops, only_user, unchecked, @epoch, @seq FROM room_unsent
+       WHERE eid = @eid AND room_id = @roomId AND NOT EXISTS (SELECT 1 FROM room_log WHERE eid = @eid)`,
     ),
     deleteUnsent: q('DELETE FROM room_unsent WHERE eid = @eid AND room_id = @roomId'),
     append: q(
-      `INSERT INTO room_log (room_id, eid, t, at, actor, d, epoch, seq)
-       VALUES (@roomId, @eid, @t, @at, @actor, @d, @epoch, @seq) ON CONFLICT (eid) DO NOTHING`,
+      `INSERT INTO room_log (room_id, eid, t, at, actor, d, hops, only_user, unchecked, epoch, seq)
+       SELECT @roomId, @eid, @t, @at, @actor, @d, @hops, @only, @unchecked, @epoch, @seq
+       WHERE NOT EXISTS (SELECT 1 FROM room_log WHERE eid = @eid)`,
     ),
+    logEnd: q(`SELECT seq FROM sqlite_sequence WHERE name = 'room_log'`),
     pruneLog: q(pruneTable('room_log', 'pos')),
     pruneUnsent: q(pruneTable('room_unsent', 'n')),
   }
@@ -403,7 +437,8 @@ function prepareReads(db: Database.Database) {
   const given = (name: string) => sql.placeholder(name)
   const { userId, untilAt, reason, by, at } = roomMutes
   const bans = { userId: roomBans.userId, untilAt: roomBans.untilAt, reason: roomBans.reason, by: roomBans.by, at: roomBans.at }
-  const unsent = { eid: roomUnsent.eid, t: roomUnsent.t, at: roomUnsent.at, actor: roomUnsent.actor, d: roomUnsent.d }
+  const { eid, t, actor, d, hops, only, unchecked } = roomUnsent
+  const unsent = { eid, t, at: roomUnsent.at, actor, d, hops, only, unchecked }
   const logAfter = gt(roomLog.pos, given('afterPos'))
   const page = given('limit')
   return {

@@ -5,14 +5,18 @@
  * compares the two column by column. A change of shape is a new entry at the end of `migrations` and the same change in the tables:
  * an entry that has shipped is never edited.
  *
- *     rooms        one row a room: info, settings, wall, totals, and the epoch of its last home
+ *     rooms        one row a room: info, settings, wall, totals, why it was taken down, and the epoch of its last home
  *     room_roles, room_mutes, room_bans
  *     room_unsent  log rows on disk that have no seq yet (written with the change, waiting for the commit of the tick)
- *     room_log     committed events; `pos` grows in the order of commit, so a reader that remembers `pos` never misses a row
+ *     room_log     committed events; `pos` grows by one in the order of commit, so a reader that remembers `pos` never misses a row,
+ *                  and a gap means rows that were pruned
+ *     plugins      what the operator decided about each plugin: grant, settings, state
+ *     plugin_cursors, plugin_dead
+ *                  how far each reader of the log has come, and what it gave up
  *
  * An event waits in its own table and not in room_log with an empty seq, because a reader would pass over it and never come back.
  */
-import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { index, integer, primaryKey, sqliteTable, text, unique } from 'drizzle-orm/sqlite-core'
 import type { Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
 
 export const rooms = sqliteTable('rooms', {
@@ -33,7 +37,15 @@ export const rooms = sqliteTable('rooms', {
   shares: integer('shares').notNull().default(0),
   danmakuTotal: integer('danmaku_total').notNull().default(0),
   epoch: integer('epoch').notNull().default(0),
+  takedown: text('takedown', { mode: 'json' }).$type<Takedown>(),
 })
+/** Why a room is kept closed. */
+export interface Takedown {
+  reason: string
+  caseId?: string
+  by: string
+  at: number
+}
 
 const roomId = () => text('room_id').notNull()
 
@@ -60,13 +72,17 @@ export const roomBans = sqliteTable('room_bans', restriction(), (table) => [
 
 const event = () => ({
   roomId: roomId(),
-  eid: text('eid').notNull().unique(),
+  eid: text('eid').notNull(),
   t: text('t').notNull(),
   at: integer('at').notNull(),
   actor: text('actor').notNull(),
   d: text('d').notNull(), // JSON, opaque here
+  hops: integer('hops').notNull().default(0),
+  only: text('only_user'), // who alone may know of it
+  unchecked: text('unchecked'), // JSON, opaque here
 })
 export const roomUnsent = sqliteTable('room_unsent', { n: integer('n').primaryKey(), ...event() }, (table) => [
+  unique().on(table.eid),
   index('room_unsent_room').on(table.roomId),
 ])
 export const roomLog = sqliteTable(
@@ -77,16 +93,57 @@ export const roomLog = sqliteTable(
     epoch: integer('epoch').notNull(),
     seq: integer('seq').notNull(),
   },
-  (table) => [index('room_log_room').on(table.roomId), index('room_log_at').on(table.at)],
+  (table) => [unique().on(table.eid), index('room_log_room').on(table.roomId), index('room_log_at').on(table.at)],
 )
 
-export const tables = [rooms, roomRoles, roomMutes, roomBans, roomUnsent, roomLog] as const
+const json = (name: string) => text(name, { mode: 'json' }).$type<unknown>().notNull()
+
+export const plugins = sqliteTable('plugins', {
+  name: text('name').primaryKey(),
+  manifest: json('manifest'),
+  grant: json('grant'),
+  settings: json('settings'),
+  settingsVersion: integer('settings_version').notNull(),
+  state: text('state').$type<'pending' | 'approved' | 'disabled'>().notNull(),
+  place: text('place').notNull(),
+  source: text('source').notNull(),
+  changedAt: integer('changed_at').notNull(),
+  changedBy: text('changed_by').notNull(),
+})
+export const pluginCursors = sqliteTable('plugin_cursors', {
+  plugin: text('plugin').primaryKey(), // of a plugin, or the key of another reader: `relay:jetstream`
+  pos: integer('pos').notNull(),
+  acked: text('acked', { mode: 'json' }).$type<number[]>().notNull(), // done already, above pos
+})
+/** A copy of the log row with what became of it, because the log is pruned and a dead letter is not. */
+export const pluginDead = sqliteTable(
+  'plugin_dead',
+  {
+    id: integer('id').primaryKey({ autoIncrement: true }),
+    plugin: text('plugin').notNull(),
+    pos: integer('pos').notNull(),
+    ...event(),
+    epoch: integer('epoch').notNull(),
+    seq: integer('seq').notNull(),
+    attempts: integer('attempts').notNull(),
+    error: text('error').notNull(),
+    deadAt: integer('dead_at').notNull(),
+  },
+  (table) => [unique().on(table.plugin, table.pos), index('plugin_dead_plugin').on(table.plugin)],
+)
+
+export const tables = [rooms, roomRoles, roomMutes, roomBans, roomUnsent, roomLog, plugins, pluginCursors, pluginDead] as const
 
 const restrictionTable = (name: string) => `
   CREATE TABLE ${name} (
     room_id TEXT NOT NULL REFERENCES rooms (id), user_id TEXT NOT NULL, until_at INTEGER NOT NULL,
     reason TEXT NOT NULL, "by" TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (room_id, user_id)
   ) STRICT, WITHOUT ROWID;`
+
+const addMarks = (table: string) => `
+  ALTER TABLE ${table} ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE ${table} ADD COLUMN only_user TEXT;
+  ALTER TABLE ${table} ADD COLUMN unchecked TEXT;`
 
 /** Entry n brings a file from `user_version` n to n + 1. */
 export const migrations: readonly string[] = [
@@ -114,4 +171,20 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX room_log_room ON room_log (room_id);
   CREATE INDEX room_log_at ON room_log (at);`,
+  `${['room_unsent', 'room_log'].map(addMarks).join('\n')}
+  CREATE TABLE plugins (
+    name TEXT PRIMARY KEY NOT NULL, manifest TEXT NOT NULL, "grant" TEXT NOT NULL, settings TEXT NOT NULL,
+    settings_version INTEGER NOT NULL, state TEXT NOT NULL, place TEXT NOT NULL, source TEXT NOT NULL,
+    changed_at INTEGER NOT NULL, changed_by TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE plugin_cursors (plugin TEXT PRIMARY KEY NOT NULL, pos INTEGER NOT NULL, acked TEXT NOT NULL) STRICT;
+  CREATE TABLE plugin_dead (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, plugin TEXT NOT NULL, pos INTEGER NOT NULL, room_id TEXT NOT NULL,
+    eid TEXT NOT NULL, t TEXT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL, d TEXT NOT NULL, epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL, hops INTEGER NOT NULL DEFAULT 0, only_user TEXT, unchecked TEXT,
+    attempts INTEGER NOT NULL, error TEXT NOT NULL, dead_at INTEGER NOT NULL,
+    UNIQUE (plugin, pos)
+  ) STRICT;
+  CREATE INDEX plugin_dead_plugin ON plugin_dead (plugin);`,
+  `ALTER TABLE rooms ADD COLUMN takedown TEXT;`,
 ]

@@ -21,7 +21,12 @@ export interface EventOptions {
   only?: string | undefined
   /** Kept before others when a tick has more than the cap: owner, staff. */
   preferred?: boolean
+  /** How many plugins stand between this and what a user did. */
+  hops?: number
+  /** Plugins whose guard could not be asked and let it pass. */
+  unchecked?: readonly string[]
 }
+const none: readonly string[] = []
 
 export class RoomEvent {
   readonly t: string
@@ -35,6 +40,8 @@ export class RoomEvent {
   readonly to: string | undefined
   readonly only: string | undefined
   readonly preferred: boolean
+  unchecked: readonly string[]
+  hops: number
   /** 0 until commit. */
   seq = 0
   #json: Uint8Array | undefined
@@ -52,6 +59,8 @@ export class RoomEvent {
     this.to = options.to
     this.only = options.only
     this.preferred = options.preferred ?? false
+    this.unchecked = options.unchecked ?? none
+    this.hops = options.hops ?? 0
   }
 
   static of<T extends EventName>(room: string, t: T, d: EventData<T>, options: EventOptions): RoomEvent {

@@ -9,6 +9,7 @@
 import type {
   EventData,
   EventName,
+  ExtensionShape,
   MeShape,
   RestrictionShape,
   Role,
@@ -22,19 +23,23 @@ import type { Bus } from '../base/bus.ts'
 import type { Clock } from '../base/clock.ts'
 import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
-import type { Guards } from '../plugin/guards.ts'
+import type { Ask, Asker } from '../plugin/define.ts'
+import { type Guards, type Ruling, refusalOfVerdict } from '../plugin/guards.ts'
+import { isCoreEvent, isDurable } from '../plugin/hooks.ts'
+import type { Transforms } from '../plugin/transforms.ts'
 import { type Account, addCounts, type DeliveryAccounts } from './account.ts'
 import { type Actor, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
+import type { PluginCommands } from './commands.ts'
 import { countLanes, type EventOptions, type LaneCounts, noCounts, RoomEvent } from './event.ts'
 import { buildFrames, type EdgeShare, type FrameHead, frameParts } from './frames.ts'
 import { Idempotency } from './idempotency.ts'
 import { ClientCap, sample } from './lanes.ts'
 import { Presence } from './presence.ts'
-import { type Rank, ranksOfScope } from './rights.ts'
+import { isEngines, type Rank, ranksOfScope } from './rights.ts'
 import { Ring } from './ring.ts'
 import { type Scheduler, type Sleeper, TickBudget } from './scheduler.ts'
 import { type Resumed, resumedBody, SnapshotCache } from './snapshot.ts'
-import type { Change, LogRow, RoomRecord, Store } from './store.ts'
+import type { Change, LogRow, RoomRecord, Store, Takedown } from './store.ts'
 
 export interface HomeMeters {
   committed: LaneCounts
@@ -51,7 +56,11 @@ export interface HomeParts {
   scheduler: Scheduler
   accounts: DeliveryAccounts
   guards: Guards
+  transforms: Transforms
+  plugins: PluginCommands
   meters: HomeMeters
+  /** What a tick committed, in order: for the event hooks of plugins. */
+  onCommitted(home: Home, events: readonly RoomEvent[]): void
   onError(error: unknown, room: string): void
   onIdle(home: Home): void
   /** Title, state or number of viewers changed: for the list of rooms. */
@@ -90,6 +99,8 @@ export class Home implements Sleeper {
   readonly mutes = new Map<string, RestrictionShape>()
   readonly bans = new Map<string, RestrictionShape>()
   wall: WallItemShape | undefined
+  /** Set: the room stays closed, and only the platform's staff may look in. */
+  takedown: Takedown | undefined
   readonly totals: { likes: number; shares: number; danmakuTotal: number }
   readonly presence: Presence
   readonly danmaku: Ring
@@ -104,6 +115,8 @@ export class Home implements Sleeper {
   #idleAt = never
   #changes: (() => Promise<void>)[] = []
   #changing = false
+  /** Calls that wait for a plugin. */
+  #waiting = 0
   #kicked: string[] = []
   readonly #offered = new Map<string, LaneCounts>()
   readonly #budget: TickBudget
@@ -121,6 +134,7 @@ export class Home implements Sleeper {
     this.info = record.info
     this.settings = record.settings
     this.wall = record.wall
+    this.takedown = record.takedown
     this.totals = { likes: record.likes, shares: record.shares, danmakuTotal: record.danmakuTotal }
     for (const { userId, role } of record.roles) this.#addRole(userId, role)
     for (const mute of record.mutes) this.mutes.set(mute.userId, mute)
@@ -167,6 +181,48 @@ export class Home implements Sleeper {
 
   ranksOfActor(actor: Actor): Rank[] {
     return [...new Set([...this.ranksOf(actor.userId), ...ranksOfScope(actor.scope)])]
+  }
+
+  /** A command as plugins see it. */
+  ask<D>(call: Call, d: D): Ask<D> {
+    return { room: this.id, at: call.at, from: this.asker(call.actor), d }
+  }
+
+  asker(actor: Actor): Asker {
+    const { userId, name, anonymous, bot } = actor
+    return { userId, name, anonymous, ranks: this.ranksOfActor(actor), ...(bot ? { bot } : {}) }
+  }
+
+  /**
+   * `then` with the call once every guard of this command has allowed; otherwise it is refused here. For commands without a place in
+   * the order. A guard may take its time: `then` asks again whatever can have changed meanwhile.
+   */
+  guarded(call: Call, d: unknown, then: (ruled: Call) => void): void {
+    const { guards } = this.parts
+    if (!guards.has(call.t) || isEngines(call.actor)) return then(call)
+    const decide = ({ verdict, unchecked }: Ruling) => {
+      const refused = refusalOfVerdict(verdict)
+      if (refused) call.answer(refused)
+      else then(unchecked.length > 0 ? { ...call, unchecked } : call)
+    }
+    const ruling = guards.ask(call.t, this.ask(call, d))
+    if (ruling instanceof Promise) this.later(call, ruling, decide)
+    else decide(ruling)
+  }
+
+  /** What a call waits for outside this home, which stays in memory until then. */
+  later<T>(call: Call, answer: Promise<T>, then: (answer: T) => void): void {
+    this.#waiting++
+    void answer
+      .then(then)
+      .catch((error) => {
+        this.parts.onError(error, this.id)
+        refuse(call, 'server.internal')
+      })
+      .finally(() => {
+        this.#waiting--
+        this.#considerIdle()
+      })
   }
 
   // ------------------------------------------------------------------ deciding
@@ -224,6 +280,10 @@ export class Home implements Sleeper {
     const planned = plan()
     if (!planned) return
     const { events } = planned
+    for (const event of events) {
+      event.hops = call?.hops ?? 0
+      if (call?.unchecked) event.unchecked = call.unchecked
+    }
     const [first] = events
     try {
       await this.parts.store.write(this.id, planned.changes, first && logRow(first))
@@ -237,7 +297,7 @@ export class Home implements Sleeper {
     this.#snapshots.drop()
     if (planned.touchesInfo) this.parts.onInfo(this)
     const answer = () => {
-      if (planned.kicks !== undefined) this.#kicked.push(planned.kicks)
+      for (const userId of planned.kicks?.() ?? []) this.#kicked.push(userId)
       if (call) accept(call, planned.reply ?? {})
     }
     if (!first) return void answer()
@@ -255,7 +315,7 @@ export class Home implements Sleeper {
     for (const row of rows) {
       const event = new RoomEvent(
         { t: row.t, lane: 'high', room: this.id, d: row.d },
-        { eid: row.eid, at: row.at, actor: row.actor },
+        { eid: row.eid, at: row.at, actor: row.actor, hops: row.hops ?? 0 },
       )
       this.#queue.push({ decided: true, events: [{ event, onCommit: undefined, logged: true }] })
     }
@@ -264,7 +324,7 @@ export class Home implements Sleeper {
 
   // ------------------------------------------------------------------ people
 
-  join(call: Call, session: CallSession, resume: { epoch: number; seq: number } | undefined): { isNew: boolean } {
+  join(call: Call, session: CallSession, { resume, ext }: Arriving): { isNew: boolean } {
     const { actor } = call
     const isNew = this.presence.add(
       { sid: session.sid, userId: actor.userId, edge: session.edge, encoding: session.encoding },
@@ -273,7 +333,7 @@ export class Home implements Sleeper {
     const ranks = ranksOfScope(actor.scope)
     if (ranks.length > 0) this.scopedRanks.set(actor.userId, ranks)
     this.#idleAt = never
-    call.answer({ ok: true, d: undefined, joined: this.#joined(session, this.#joinParts(session, actor, resume)) })
+    call.answer({ ok: true, d: undefined, joined: this.#joined(session, this.#joinParts(session, actor, { resume, ext })) })
     this.#considerIdle()
     this.parts.onInfo(this)
     this.#arm()
@@ -289,18 +349,23 @@ export class Home implements Sleeper {
     this.#arm()
   }
 
-  #joinParts(session: CallSession, actor: Actor, resume: { epoch: number; seq: number } | undefined): Uint8Array[] {
+  /** Nothing of the high lane after this place was forgotten: no snapshot is needed. */
+  canResume(from: Place | undefined): from is Place {
+    return from !== undefined && from.epoch === this.epoch && from.seq <= this.#seq && this.high.covers(from.seq)
+  }
+
+  #joinParts(session: CallSession, actor: Actor, { resume, ext }: Arriving): Uint8Array[] {
     const { encoding } = session
-    if (resume && resume.epoch === this.epoch && resume.seq <= this.#seq && this.high.covers(resume.seq)) {
+    if (this.canResume(resume)) {
       const missed = this.#missed(resume.seq, actor.userId)
       return [resumedBody(encoding, this.#resumed()), ...frameParts(missed, encoding, this.parts.config.frameBytesMax)]
     }
-    return [this.#snapshotBody(session, actor, resume !== undefined)]
+    return [this.#snapshotBody(session, actor, { resync: resume !== undefined, ext })]
   }
 
   /** The state of the room anew, for one session that is here. */
-  resync(session: CallSession, actor: Actor): Joined {
-    return this.#joined(session, [this.#snapshotBody(session, actor, true)])
+  resync(session: CallSession, actor: Actor, ext: readonly ExtensionShape[]): Joined {
+    return this.#joined(session, [this.#snapshotBody(session, actor, { resync: true, ext })])
   }
 
   #joined(session: CallSession, parts: Uint8Array[]): Joined {
@@ -321,8 +386,13 @@ export class Home implements Sleeper {
     return [...this.high.after(seq, userId), ...danmaku].sort((a, b) => a.seq - b.seq)
   }
 
-  #snapshotBody(session: CallSession, actor: Actor, resync: boolean): Uint8Array {
-    const personal = { ...(resync ? { resync: true as const } : {}), me: this.#me(actor), online: this.presence.online }
+  #snapshotBody(session: CallSession, actor: Actor, { resync, ext }: { resync: boolean } & Pick<Arriving, 'ext'>): Uint8Array {
+    const personal = {
+      ...(resync ? { resync: true as const } : {}),
+      me: this.#me(actor),
+      online: this.presence.online,
+      ...(ext.length > 0 ? { ext: [...ext] } : {}),
+    }
     const recent = this.danmaku.after(0, actor.userId, this.parts.config.snapshotDanmakuMax)
     const state = (danmaku: readonly RoomEvent[]) => ({
       epoch: this.epoch,
@@ -416,7 +486,7 @@ export class Home implements Sleeper {
 
   #flush(now: number): void {
     this.#flushAt = never
-    const batch = this.#takeDecided()
+    const batch = latestOfLow(this.#takeDecided())
     if (batch.length === 0) return
     const seqFrom = this.#seq + 1
     for (const { event } of batch) event.seq = ++this.#seq
@@ -427,6 +497,7 @@ export class Home implements Sleeper {
     // Answers first: a sender learns the seq before, or together with, the frame that shows the message.
     for (const { event, onCommit } of batch) onCommit?.(event)
     this.#publish(committed, seqFrom, now)
+    this.parts.onCommitted(this, committed)
     if (this.#queue.length > 0) this.#wantFlush()
     this.#considerIdle()
   }
@@ -453,7 +524,7 @@ export class Home implements Sleeper {
     this.high.forgetBefore(now - this.parts.config.ringHighMs)
     for (const event of committed) {
       if (event.lane === 'high') this.high.push(event)
-      else if (event.lane === 'normal') this.danmaku.push(event)
+      else if (event.t === 'danmaku.sent') this.danmaku.push(event)
     }
     addCounts(this.parts.meters.committed, countLanes(committed), 1)
     this.parts.meters.flushes++
@@ -463,7 +534,7 @@ export class Home implements Sleeper {
     const place = (event: RoomEvent) => ({ eid: event.eid, epoch: this.epoch, seq: event.seq })
     const known = batch.filter(({ logged }) => logged).map(({ event }) => place(event))
     if (known.length > 0) this.parts.store.setSeq(this.id, known)
-    const wanted = (event: RoomEvent) => event.lane === 'high' || (event.lane === 'normal' && this.parts.config.logDanmaku)
+    const wanted = (event: RoomEvent) => isDurable(event.t, this.parts.config.logDanmaku)
     const fresh = batch
       .filter(({ event, logged }) => !logged && wanted(event))
       .map(({ event }) => ({ ...logRow(event), ...place(event) }))
@@ -541,6 +612,7 @@ export class Home implements Sleeper {
       this.presence.members.size === 0 &&
       this.presence.nextGoneAt() === undefined &&
       this.#queue.length === 0 &&
+      this.#waiting === 0 &&
       !this.#changing
     )
   }
@@ -560,18 +632,41 @@ export class Home implements Sleeper {
   }
 }
 
+/** Where a viewer was. */
+export interface Place {
+  epoch: number
+  seq: number
+}
+export interface Arriving {
+  resume: Place | undefined
+  /** What plugins tell those who come late. */
+  ext: readonly ExtensionShape[]
+}
+
 export interface PlannedChange {
   changes: readonly Change[]
   /** The first is written to the log in the same transaction. */
   events: RoomEvent[]
   apply?: () => void
   reply?: unknown
-  /** A user to take out of the room together with the frame that holds these events. */
-  kicks?: string
+  /** Users to take out of the room together with the frame that holds these events: those who are here at its commit. */
+  kicks?: () => Iterable<string>
   touchesInfo?: boolean
 }
 
-const logRow = (event: RoomEvent): LogRow => ({ eid: event.eid, t: event.t, at: event.at, actor: event.actor, d: event.d })
+const logRow = ({ eid, t, at, actor, d, hops, unchecked, only }: RoomEvent): LogRow => ({
+  ...{ eid, t, at, actor, d, hops },
+  ...(unchecked.length > 0 ? { unchecked } : {}),
+  ...(only === undefined ? {} : { only }),
+})
+
+/** Of what plugins say on the low lane only the newest of each name is of interest. */
+function latestOfLow(batch: Committing[]): Committing[] {
+  const isLow = ({ event }: Committing) => event.lane === 'low' && !isCoreEvent(event.t)
+  if (!batch.some(isLow)) return batch
+  const newest = new Map(batch.filter(isLow).map((one) => [one.event.t, one]))
+  return batch.filter((one) => !isLow(one) || newest.get(one.event.t) === one)
+}
 
 function stillOn(restriction: RestrictionShape | undefined, now: number): RestrictionShape | undefined {
   if (!restriction) return undefined

@@ -7,11 +7,13 @@
 import type { CommandInput, RoomInfoShape } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import type { Delivery } from '../base/bus.ts'
+import { refusalOfVerdict } from '../plugin/guards.ts'
 import { type Actor, type Answer, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
-import { commandsOf, type RunCommand } from './commands.ts'
+import { commandsOf, type RunCommand, runOwned } from './commands.ts'
 import { Directory } from './directory.ts'
 import { Home, type HomeParts } from './home.ts'
 import { Idempotency } from './idempotency.ts'
+import { isEngines, ranksOfScope } from './rights.ts'
 import { defaultSettings } from './settings.ts'
 
 /** What a command looks like on the bus. */
@@ -21,6 +23,7 @@ export interface CommandHead {
   ik?: string | undefined
   actor: Actor
   session?: CallSession | undefined
+  hops?: number
 }
 /** And its answer: what is bytes in `Joined` travels as parts. */
 export type AnswerHead =
@@ -97,6 +100,7 @@ export class Homes {
       ik: head.ik,
       actor: head.actor,
       session: head.session,
+      hops: head.hops ?? 0,
       at: this.#parts.clock.now(),
       answer(answer) {
         if (answered) return
@@ -159,16 +163,29 @@ export class Homes {
 
   #runRoomless(call: Call): void {
     if (call.t === 'room.list') return accept(call, this.directory.list(call.d as CommandInput<'room.list'>, call.at))
-    if (call.t !== 'room.create') return refuse(call, 'request.unknown_command')
-    if (call.ik === undefined) return void this.#create(call)
+    if (call.t === 'room.create') return this.#once(call, (begun) => void this.#create(begun))
+    if (this.#parts.plugins.find(call.t)?.room !== false) return refuse(call, 'request.unknown_command')
+    this.#once(call, (begun) => runOwned(begun, this.#parts))
+  }
+
+  /** Run a command unless its key was used before. */
+  #once(call: Call, handler: RunCommand): void {
+    if (call.ik === undefined) return handler(call)
     const begun = this.#idempotency.begin(call)
     if ('ok' in begun) call.answer(begun)
-    else void this.#create(begun)
+    else handler(begun)
   }
 
   async #create(call: Call): Promise<void> {
     const { parts, info } = { parts: this.#parts, info: this.#newRoom(call) }
     if (typeof info === 'string') return refuse(call, info)
+    try {
+      const refused = await this.#ruled(call)
+      if (refused) return call.answer(refused)
+    } catch (error) {
+      parts.onError(error, info.id)
+      return refuse(call, 'server.internal')
+    }
     const log = { eid: parts.newId(call.at), t: 'room.created', at: call.at, actor: call.actor.userId, d: { room: info } }
     try {
       const created = await parts.store.createRoom(info, defaultSettings, log)
@@ -178,6 +195,15 @@ export class Homes {
       parts.onError(error, info.id)
       refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
     }
+  }
+
+  /** What the guards of a command without a room say, when they refuse it. */
+  async #ruled({ t, d, at, actor }: Call): Promise<Answer | undefined> {
+    const { guards } = this.#parts
+    if (!guards.has(t) || isEngines(actor)) return undefined
+    const { userId, name, anonymous, scope } = actor
+    const { verdict } = await guards.ask(t, { room: '', at, from: { userId, name, anonymous, ranks: ranksOfScope(scope) }, d })
+    return refusalOfVerdict(verdict)
   }
 
   #newRoom(call: Call): RoomInfoShape | 'perm.denied' {

@@ -7,7 +7,7 @@ function call(options: { ik: string; d?: unknown; user?: string; t?: string; at?
   const answers: Answer[] = []
   const { ik, d = {}, user = 'ann', t = 'x', at = 0 } = options
   const actor = { userId: user, name: user, anonymous: false, scope: [] }
-  const made: Call = { t, d, ik, actor, session: undefined, at, answer: (answer) => answers.push(answer) }
+  const made: Call = { t, d, ik, actor, session: undefined, hops: 0, at, answer: (answer) => answers.push(answer) }
   return { made, answers }
 }
 const ran = (begun: Answer | Call): Call => {

@@ -84,7 +84,7 @@ export function kick(home: Home, call: Call): void {
       apply: () => {
         if (banMs) home.bans.set(userId, ban)
       },
-      kicks: userId,
+      kicks: () => [userId],
       reply: { untilAt: until },
     }
   })

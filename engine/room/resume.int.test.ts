@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Config } from '../config.ts'
+import { allow } from '../plugin/hooks.ts'
+import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestClient, type TestEngine } from '../testing.ts'
 
 let engine: TestEngine
@@ -158,14 +160,8 @@ describe('commands with a key', () => {
     for (const client of [one, two]) await client.ok('room.join', {}, 'demo')
     let release = () => {}
     const held = new Promise<void>((resolve) => (release = resolve))
-    engine.guards.add({
-      name: 'hold',
-      on: 'danmaku.send',
-      order: 1,
-      onFailure: 'open',
-      budgetMs: 1_000,
-      check: () => held.then(() => ({ kind: 'allow' })),
-    })
+    const meters = new HookMeters({ kind: 'guard', on: 'danmaku.send' })
+    engine.guards.set('danmaku.send', [{ plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) }])
     const first = one.call('danmaku.send', { text: 'x' }, 'demo', 'k')
     await one.roundTrip()
     expect(await two.refused('danmaku.send', { text: 'x' }, 'demo', 'k')).toMatchObject({

@@ -16,6 +16,9 @@ export type Right =
   | 'update' // title, intro, theme, category, cover
   | 'open' // open and close
   | 'grant' // give and take roles
+  | 'takedown' // close for good, until restored
+  | 'enter_taken_down'
+  | 'act_as_engine' // commands that have no name on the wire
   | 'speak_freely' // no token bucket, no slow mode, longer text, any colour and mode
 
 const table: Record<Right, readonly Rank[]> = {
@@ -26,6 +29,9 @@ const table: Record<Right, readonly Rank[]> = {
   update: ['controller', 'owner', 'operator'],
   open: ['owner', 'operator'],
   grant: ['owner', 'operator'],
+  takedown: ['operator'],
+  enter_taken_down: ['patrol', 'operator'],
+  act_as_engine: ['operator'],
   speak_freely: ['admin', 'controller', 'assistant', 'owner', 'patrol', 'operator'],
 }
 
@@ -49,3 +55,7 @@ export function shownRole(ranks: readonly Rank[]): string | undefined {
 export function ranksOfScope(scope: readonly string[]): Rank[] {
   return (['patrol', 'operator'] as const).filter((rank) => scope.includes(rank))
 }
+
+/** What the engine itself does, such as opening the demo room. No token can claim this id. */
+export const engineUserId = 'engine'
+export const isEngines = ({ userId }: { userId: string }): boolean => userId === engineUserId

@@ -1,127 +1,178 @@
-/** Coming, going and the room itself: join, leave, update, open, close, settings. */
+/** The room itself: update, settings, open, close, taken down and restored. Who comes and goes stands in `arrivals.ts`. */
 import type { CommandInput, RoomInfoShape, SettingsShape } from '../../schemas/messages.ts'
+import { aboutCase } from './arrivals.ts'
 import { accept, type Call, refuse } from './call.ts'
-import type { Home } from './home.ts'
-import { may } from './rights.ts'
+import type { Home, PlannedChange } from './home.ts'
+import { may, type Right } from './rights.ts'
+import type { Takedown } from './store.ts'
 
-export function join(home: Home, call: Call, onNew: (source: string | undefined) => void): void {
-  const { session, actor } = call
-  const d = call.d as CommandInput<'room.join'>
-  if (!session) return refuse(call, 'request.invalid', { msg: 'Only a connection can join.' })
-  const ban = home.banOf(actor.userId)
-  if (ban) return refuse(call, 'room.kicked', { d: { untilAt: ban.untilAt } })
-  const ranks = home.ranksOfActor(actor)
-  if (home.info.state !== 'open' && ranks.length === 0) return refuse(call, 'room.closed', { retryAfterMs: 5_000 })
-  if (home.presence.members.size >= home.parts.config.roomConnectionsMax)
-    return refuse(call, 'room.full', { retryAfterMs: 5_000 })
-  const { isNew } = home.join(call, session, d.resume)
-  if (isNew) onNew(d.source)
+/** Rights, guards, and rights again, because a guard may take longer than a role lasts. */
+export function whenAllowed(home: Home, call: Call, isAllowed: () => boolean, then: (ruled: Call) => void): void {
+  if (!isAllowed()) return refuse(call, 'perm.denied')
+  home.guarded(call, call.d, (ruled) => {
+    if (isAllowed()) then(ruled)
+    else refuse(ruled, 'perm.denied')
+  })
 }
 
-export function leave(home: Home, call: Call): void {
-  const { session } = call
-  if (session) home.leave(session.sid)
-  call.answer({ ok: true, d: {}, ...(session ? { place: home.framePlace(session.edge) } : {}) })
-}
-
-/** From an edge that lost a frame, or whose reader fell behind: the state of the room anew. */
-export function resync(home: Home, call: Call): void {
-  const { session } = call
-  if (!session || !home.presence.members.has(session.sid)) return refuse(call, 'room.not_joined')
-  call.answer({ ok: true, d: undefined, joined: home.resync(session, call.actor) })
-}
+const has = (home: Home, call: Call, right: Right) => () => may(home.ranksOfActor(call.actor), right)
 
 export function update(home: Home, call: Call): void {
-  if (!may(home.ranksOfActor(call.actor), 'update')) return refuse(call, 'perm.denied')
   const patch = call.d as CommandInput<'room.update'>
-  home.change(call, () => {
-    const info = { ...home.info, ...patch, version: home.info.version + 1 }
-    const by = call.actor.userId
-    return {
-      changes: [{ kind: 'room.put', info }],
-      events: [home.event('room.updated', { patch, version: info.version, by }, { actor: by })],
-      apply: () => {
-        home.info = info
-      },
-      reply: { room: info },
-      touchesInfo: true,
-    }
-  })
+  whenAllowed(home, call, has(home, call, 'update'), (ruled) =>
+    home.change(ruled, () => {
+      const info = { ...home.info, ...patch, version: home.info.version + 1 }
+      const by = call.actor.userId
+      return {
+        changes: [{ kind: 'room.put', info }],
+        events: [home.event('room.updated', { patch, version: info.version, by }, { actor: by })],
+        apply: () => {
+          home.info = info
+        },
+        reply: { room: info },
+        touchesInfo: true,
+      }
+    }),
+  )
 }
 
 export function setSettings(home: Home, call: Call): void {
   const patch = call.d as Partial<SettingsShape>
-  const ranks = home.ranksOfActor(call.actor)
   const slowModeOnly = Object.keys(patch).every((key) => key === 'slowModeMs')
-  if (!may(ranks, 'settings') && !(slowModeOnly && may(ranks, 'slow_mode'))) return refuse(call, 'perm.denied')
-  home.change(call, () => {
-    const settings = { ...home.settings, ...patch }
-    const by = call.actor.userId
-    return {
-      changes: [{ kind: 'settings.put', settings }],
-      events: [home.event('room.settings_changed', { patch, by }, { actor: by })],
-      apply: () => {
-        home.settings = settings
-      },
-      reply: { settings },
-    }
-  })
+  const maySet = () => {
+    const ranks = home.ranksOfActor(call.actor)
+    return may(ranks, 'settings') || (slowModeOnly && may(ranks, 'slow_mode'))
+  }
+  whenAllowed(home, call, maySet, (ruled) =>
+    home.change(ruled, () => {
+      const settings = { ...home.settings, ...patch }
+      const by = call.actor.userId
+      return {
+        changes: [{ kind: 'settings.put', settings }],
+        events: [home.event('room.settings_changed', { patch, by }, { actor: by })],
+        apply: () => {
+          home.settings = settings
+        },
+        reply: { settings },
+      }
+    }),
+  )
 }
 
 export function open(home: Home, call: Call): void {
+  whenAllowed(home, call, has(home, call, 'open'), (ruled) =>
+    home.change(ruled, () => {
+      if (home.takedown) return void refuse(ruled, 'room.taken_down', aboutCase(home.takedown))
+      if (home.info.state === 'open') return void refuse(ruled, 'room.bad_state', { msg: 'The room is open.' })
+      const liveId = home.newId()
+      const openedAt = home.now()
+      const info: RoomInfoShape = { ...home.info, state: 'open', liveId, openedAt, version: home.info.version + 1 }
+      return {
+        changes: [
+          { kind: 'room.put', info },
+          { kind: 'totals.put', ...home.totals, danmakuTotal: 0 },
+        ],
+        events: [home.event('room.opened', { liveId, openedAt }, { actor: call.actor.userId })],
+        apply: () => {
+          home.info = info
+          home.totals.danmakuTotal = 0
+          home.presence.resetPeak()
+        },
+        reply: { liveId },
+        touchesInfo: true,
+      }
+    }),
+  )
+}
+
+export function close(home: Home, call: Call, onClosed: () => void): void {
   if (!may(home.ranksOfActor(call.actor), 'open')) return refuse(call, 'perm.denied')
+  const { reason = '' } = call.d as CommandInput<'room.close'>
   home.change(call, () => {
-    if (home.info.state === 'open') return void refuse(call, 'room.bad_state', { msg: 'The room is open.' })
-    const liveId = home.newId()
-    const openedAt = home.now()
-    const info: RoomInfoShape = { ...home.info, state: 'open', liveId, openedAt, version: home.info.version + 1 }
+    const closing = planClose(home, { reason, by: call.actor.userId, onClosed })
+    if (!closing) refuse(call, 'room.bad_state', { msg: 'The room is closed.' })
+    return closing
+  })
+}
+
+interface Closing {
+  reason: string
+  by: string
+  onClosed(): void
+}
+
+/** Undefined when the room is closed. */
+function planClose(home: Home, { reason, by, onClosed }: Closing): PlannedChange | undefined {
+  const { liveId, openedAt, ...rest } = home.info
+  if (rest.state === 'closed' || liveId === undefined) return undefined
+  const info: RoomInfoShape = { ...rest, state: 'closed', version: rest.version + 1 }
+  const { likes, danmakuTotal } = home.totals
+  const stats = {
+    durationMs: home.now() - (openedAt ?? home.now()),
+    peak: home.presence.online.peak,
+    danmaku: danmakuTotal,
+    likes,
+  }
+  return {
+    changes: [{ kind: 'room.put', info }, { kind: 'mutes.end_live' }],
+    events: [home.event('room.closed', { liveId, reason, stats }, { actor: by })],
+    apply: () => {
+      home.info = info
+      for (const [userId, mute] of home.mutes) if (mute.untilAt === 0) home.mutes.delete(userId)
+      onClosed()
+    },
+    reply: { liveId },
+    touchesInfo: true,
+  }
+}
+
+/** What an operator does about a room that must not go on: closed, emptied, and closed it stays until `restore`. */
+export function takedown(home: Home, call: Call, onClosed: () => void): void {
+  if (!may(home.ranksOfActor(call.actor), 'takedown')) return refuse(call, 'perm.denied')
+  const { reason, caseId } = call.d as Pick<Takedown, 'reason' | 'caseId'>
+  const by = call.actor.userId
+  home.change(call, () => {
+    if (home.takedown) return void refuse(call, 'room.bad_state', { msg: 'The room is taken down.' })
+    const told = { reason, ...(caseId === undefined ? {} : { caseId }) }
+    const takedown: Takedown = { ...told, by, at: home.now() }
+    const closing = planClose(home, { reason: 'taken_down', by, onClosed })
     return {
-      changes: [
-        { kind: 'room.put', info },
-        { kind: 'totals.put', ...home.totals, danmakuTotal: 0 },
-      ],
-      events: [home.event('room.opened', { liveId, openedAt }, { actor: call.actor.userId })],
+      changes: [{ kind: 'takedown.put', takedown }, ...(closing?.changes ?? [])],
+      events: [...(closing?.events ?? []), home.event('room.taken_down', told, { actor: by })],
       apply: () => {
-        home.info = info
-        home.totals.danmakuTotal = 0
-        home.presence.resetPeak()
+        home.takedown = takedown
+        closing?.apply?.()
       },
-      reply: { liveId },
-      touchesInfo: true,
+      kicks: () => viewers(home),
+      touchesInfo: closing !== undefined,
     }
   })
 }
 
-export function close(home: Home, call: Call): void {
-  if (!may(home.ranksOfActor(call.actor), 'open')) return refuse(call, 'perm.denied')
-  const { reason = '' } = call.d as CommandInput<'room.close'>
+/** Who may not be in a room that is taken down. */
+function viewers(home: Home): string[] {
+  const here = new Set([...home.presence.members.values()].map(({ userId }) => userId))
+  return [...here].filter((userId) => !may(home.ranksOf(userId), 'enter_taken_down'))
+}
+
+export function restore(home: Home, call: Call): void {
+  if (!may(home.ranksOfActor(call.actor), 'takedown')) return refuse(call, 'perm.denied')
+  const by = call.actor.userId
   home.change(call, () => {
-    const { liveId, openedAt, ...rest } = home.info
-    if (rest.state === 'closed' || liveId === undefined)
-      return void refuse(call, 'room.bad_state', { msg: 'The room is closed.' })
-    const info: RoomInfoShape = { ...rest, state: 'closed', version: rest.version + 1 }
-    const { likes, danmakuTotal } = home.totals
-    const stats = {
-      durationMs: home.now() - (openedAt ?? home.now()),
-      peak: home.presence.online.peak,
-      danmaku: danmakuTotal,
-      likes,
-    }
+    if (!home.takedown) return void refuse(call, 'room.bad_state', { msg: 'The room is not taken down.' })
     return {
-      changes: [{ kind: 'room.put', info }, { kind: 'mutes.end_live' }],
-      events: [home.event('room.closed', { liveId, reason, stats }, { actor: call.actor.userId })],
+      changes: [{ kind: 'takedown.put', takedown: undefined }],
+      events: [home.event('room.restored', { by }, { actor: by })],
       apply: () => {
-        home.info = info
-        for (const [userId, mute] of home.mutes) if (mute.untilAt === 0) home.mutes.delete(userId)
+        home.takedown = undefined
       },
-      reply: { liveId },
-      touchesInfo: true,
     }
   })
 }
 
 /** For the admin API and plugins: the room as it is now. */
 export function get(home: Home, call: Call): void {
-  const { info, settings, totals, wall, presence, epoch } = home
-  accept(call, { room: info, settings, online: presence.online, totals: { ...totals }, epoch, ...(wall ? { wall } : {}) })
+  const { info, settings, totals, wall, takedown, presence, epoch } = home
+  const maybe = { ...(wall ? { wall } : {}), ...(takedown ? { takedown } : {}) }
+  accept(call, { room: info, settings, online: presence.online, totals: { ...totals }, epoch, ...maybe })
 }

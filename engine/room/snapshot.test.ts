@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { decodeServerFrame, encodeReplyBody } from '../../schemas/wire.ts'
 import { RoomEvent } from './event.ts'
 import { defaultSettings } from './settings.ts'
-import { type RoomState, resumedBody, SnapshotCache } from './snapshot.ts'
+import { type Personal, type RoomState, resumedBody, SnapshotCache } from './snapshot.ts'
 
 const room = {
   id: 'r',
@@ -46,7 +46,23 @@ function read(encoding: 'json' | 'proto', body: Uint8Array) {
 it.each(['json', 'proto'] as const)('%s: shared and personal part are one body', (encoding) => {
   const body = new SnapshotCache().body(encoding, () => state(7), { resync: true, ...personal('ann') })
   const { wall: _, danmaku: __, ...rest } = state(7)
-  expect(read(encoding, body)).toEqual({ ...rest, danmaku: [event.envelope()], resync: true, ...personal('ann') })
+  const lists = { danmaku: [event.envelope()], ...(encoding === 'proto' ? { ext: [] } : {}) }
+  expect(read(encoding, body)).toEqual({ ...rest, ...lists, resync: true, ...personal('ann') })
+})
+
+it.each(['json', 'proto'] as const)('%s: what plugins tell stands in the personal part', (encoding) => {
+  const cache = new SnapshotCache()
+  const ext = [
+    { plugin: 'poll', json: '{"title":"谁 \\"x\\"","open":true}' },
+    { plugin: 'trivia', json: 'null' },
+  ]
+  const body = (own: Partial<Personal>) =>
+    read(
+      encoding,
+      cache.body(encoding, () => state(7), { ...personal('ann'), ...own }),
+    )
+  expect(body({ ext })).toMatchObject({ likes: 7, ext, me: { userId: 'ann' } })
+  expect((body({}) as { ext?: unknown[] }).ext ?? []).toEqual([])
 })
 
 it('the shared part is made once until it is dropped, the personal one for each', () => {

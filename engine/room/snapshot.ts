@@ -6,7 +6,7 @@
  */
 
 import { codecs } from '../../schemas/gen/messages.ts'
-import type { MeShape, OnlineShape, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+import type { ExtensionShape, MeShape, OnlineShape, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
 import { encode } from '../../schemas/protobuf.ts'
 import { type Encoding, eventMessage } from '../../schemas/wire.ts'
 import type { RoomEvent } from './event.ts'
@@ -27,6 +27,8 @@ export interface Personal {
   me: MeShape
   /** Changes with every join: kept out of the shared part. */
   online: OnlineShape
+  /** What plugins tell those who come late. */
+  ext?: ExtensionShape[]
 }
 
 const utf8 = new TextEncoder()

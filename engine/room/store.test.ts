@@ -6,8 +6,18 @@ import { getTableColumns, getTableName } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RestrictionShape, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
 import type { BatchResult, Op } from './core-db.ts'
+import { deadLettersMax } from './core-plugins.ts'
 import { migrations, tables } from './core-schema.ts'
-import { type Change, type LogRow, openStoreInline, QueuedStore, type Store, StoreError } from './store.ts'
+import {
+  type Change,
+  type LogRow,
+  type NewDeadLetter,
+  openStoreInline,
+  type PluginRow,
+  QueuedStore,
+  type Store,
+  StoreError,
+} from './store.ts'
 
 const settings: SettingsShape = {
   chat: true,
@@ -98,6 +108,7 @@ describe('rooms', () => {
       mutes: [],
       bans: [],
       wall: undefined,
+      takedown: undefined,
       likes: 0,
       shares: 0,
       danmakuTotal: 0,
@@ -219,6 +230,17 @@ describe('every change', () => {
       before: [{ kind: 'wall.put', wall }],
       change: { kind: 'wall.put', wall: undefined },
       see: { wall: undefined },
+    },
+    {
+      name: 'takedown.put keeps closed',
+      change: { kind: 'takedown.put', takedown: { reason: 'spam 垃圾', caseId: 'c1', by: 'op', at: 7 } },
+      see: { takedown: { reason: 'spam 垃圾', caseId: 'c1', by: 'op', at: 7 } },
+    },
+    {
+      name: 'takedown.put lets go',
+      before: [{ kind: 'takedown.put', takedown: { reason: '', by: 'op', at: 7 } }],
+      change: { kind: 'takedown.put', takedown: undefined },
+      see: { takedown: undefined },
     },
     {
       name: 'totals.put',
@@ -346,6 +368,201 @@ describe('room log', () => {
     expect(await store.pruneLog(2_500)).toBe(100)
     store.appendLog('demo', [{ ...row(), epoch: 1, seq: 2_501 }])
     expect((await store.readLog({ afterPos: 0, limit: 1 }))[0]?.pos).toBeGreaterThan(2_500)
+  })
+})
+
+describe('readers of the log', () => {
+  const placed = (more: Partial<LogRow> = {}) => ({ ...row(), ...more, epoch: 0, seq: 1 })
+
+  test('hops, only and unchecked come back from disk, unsent and committed, and only where there are any', async () => {
+    const store = await withRoom()
+    const [first, second] = [{ ...row(), hops: 4, only: 'u1', unchecked: ['trivia', 'filter'] }, row()]
+    await store.write('demo', [], first)
+    await store.write('demo', [], second)
+    expect((await home(store)).unsent.slice(1)).toStrictEqual([first, second])
+    store.setSeq('demo', [{ eid: first.eid, epoch: 1, seq: 1 }])
+    const marked = { ...row(), hops: 2, only: '', unchecked: [] }
+    store.appendLog('demo', [{ ...marked, epoch: 1, seq: 2 }])
+    const read = await (await reopen(store)).readLog({ afterPos: 0, limit: 9 })
+    expect(read.map((entry) => entry.row)).toStrictEqual([first, marked])
+  })
+
+  test('an event in no room', async () => {
+    const store = open()
+    const log = row('plugin.degraded', { plugin: 'trivia' })
+    store.appendLog('', [{ ...log, epoch: 0, seq: 7 }])
+    const again = await reopen(store)
+    expect(await again.readLog({ afterPos: 0, limit: 9 })).toStrictEqual([{ pos: 1, roomId: '', epoch: 0, seq: 7, row: log }])
+    expect(await again.readLog({ roomId: '', afterPos: 0, limit: 9 })).toHaveLength(1)
+  })
+
+  test('positions have no gaps but those of pruned rows', async () => {
+    const store = await withRoom()
+    const [twice, written] = [placed(), row()]
+    store.appendLog('demo', [twice, twice, placed()])
+    await store.write('demo', [], written)
+    store.setSeq('demo', [{ eid: written.eid, epoch: 1, seq: 1 }])
+    await store.write('demo', [], written) // an id again, after it left room_unsent
+    store.setSeq('demo', [{ eid: written.eid, epoch: 1, seq: 2 }])
+    store.appendLog('demo', [twice])
+    store.appendLog('demo', [placed(), placed({ at: 0.5 }), placed()]) // undone as a whole: 0.5 is no instant
+    store.appendLog('demo', [placed()])
+    expect((await store.readLog({ afterPos: 0, limit: 9 })).map((entry) => entry.pos)).toEqual([1, 2, 3, 4])
+  })
+
+  test('the end of the log outlives pruning and a restart', async () => {
+    const store = open()
+    expect(await store.logEnd()).toBe(0)
+    store.appendLog('demo', [placed(), placed(), placed()])
+    expect(await store.logEnd()).toBe(3)
+    await store.pruneLog(2_000)
+    expect(await (await reopen(store)).logEnd()).toBe(3)
+  })
+
+  test('listeners hear of rows in the log, with its end, after they are on disk', async () => {
+    const store = await withRoom()
+    const heard: number[] = []
+    const read: Promise<number>[] = []
+    const stop = store.onLogged((end) => {
+      heard.push(end)
+      read.push(store.readLog({ afterPos: end - 1, limit: 9 }).then((page) => page.length))
+    })
+    store.onLogged(() => {
+      throw new Error('a bad listener')
+    })
+    const log = row()
+    await store.write('demo', [{ kind: 'wall.put', wall }], log)
+    expect(heard).toEqual([])
+    store.setSeq('demo', [{ eid: log.eid, epoch: 1, seq: 1 }])
+    store.appendLog('demo', [placed(), placed()])
+    await store.write('demo', [])
+    expect(heard).toEqual([3])
+    store.setSeq('demo', [{ eid: log.eid, epoch: 1, seq: 1 }]) // moves nothing
+    store.appendLog('demo', [placed()])
+    await store.write('demo', [])
+    stop()
+    store.appendLog('demo', [placed()])
+    await store.write('demo', [])
+    expect(heard).toEqual([3, 4])
+    expect(await Promise.all(read)).toEqual([1, 1])
+  })
+})
+
+describe('plugins', () => {
+  const plugin = (name: string, more: Partial<PluginRow> = {}): PluginRow => ({
+    name,
+    manifest: { version: '1.0.0', calls: ['engine.user.mute'] },
+    grant: ['engine.user.mute'],
+    settings: { words: ['广告'] },
+    settingsVersion: 1,
+    state: 'pending',
+    place: 'remote',
+    source: 'remote',
+    changedAt: 5,
+    changedBy: 'operator',
+    ...more,
+  })
+  const letter = (pos: number, more: Partial<NewDeadLetter> = {}): NewDeadLetter => ({
+    entry: { pos, roomId: 'demo', epoch: 1, seq: pos, row: row('gift.sent', { coins: pos }) },
+    attempts: 8,
+    error: 'no',
+    deadAt: 9,
+    ...more,
+  })
+
+  test('a plugin comes back as it went in; the same name is replaced', async () => {
+    const store = open()
+    await store.putPlugin(plugin('b'))
+    await store.putPlugin(plugin('a', { settings: undefined }))
+    await store.putPlugin(plugin('b', { state: 'approved', grant: null, settingsVersion: 2 }))
+    const listed = await (await reopen(store)).listPlugins()
+    expect(listed).toStrictEqual([
+      plugin('a', { settings: null }),
+      plugin('b', { state: 'approved', grant: null, settingsVersion: 2 }),
+    ])
+  })
+
+  test('at most 1,000 plugins, and those can still change', async () => {
+    const store = open()
+    await Promise.all(Array.from({ length: 1_000 }, (_, i) => store.putPlugin(plugin(`p${i}`))))
+    await expect(store.putPlugin(plugin('one-more'))).rejects.toEqual(code('store.failed'))
+    await store.putPlugin(plugin('p7', { state: 'approved' }))
+    await store.deletePlugin('p8')
+    await store.putPlugin(plugin('one-more'))
+  })
+
+  test('a deleted plugin takes its cursor and its dead letters along, and nobody else’s', async () => {
+    const store = open()
+    for (const name of ['a', 'b']) {
+      await store.putPlugin(plugin(name))
+      await store.putCursor(name, { pos: 4, acked: [] }, [letter(3)])
+    }
+    await store.deletePlugin('a')
+    expect((await store.listPlugins()).map(({ name }) => name)).toEqual(['b'])
+    expect(await store.getCursor('a')).toBeUndefined()
+    expect(await store.getCursor('b')).toEqual({ pos: 4, acked: [] })
+    expect(await store.countDead()).toEqual([{ plugin: 'b', count: 1 }])
+  })
+
+  test('cursors, of plugins and of others', async () => {
+    const store = open()
+    expect(await store.getCursor('trivia')).toBeUndefined()
+    await store.putCursor('trivia', { pos: 3, acked: [5, 9] })
+    await store.putCursor('relay:jetstream', { pos: 7, acked: [] })
+    await store.putCursor('relay:jetstream', { pos: 2, acked: [] })
+    const again = await reopen(store)
+    expect(await again.getCursor('trivia')).toStrictEqual({ pos: 3, acked: [5, 9] })
+    expect(await again.getCursor('relay:jetstream')).toStrictEqual({ pos: 2, acked: [] })
+  })
+
+  test('a cursor and its dead letters are on disk together or not at all', async () => {
+    const store = open()
+    await store.putCursor('trivia', { pos: 3, acked: [] })
+    const bad = letter(6, { attempts: 0.5 })
+    await expect(store.putCursor('trivia', { pos: 6, acked: [] }, [letter(5), bad])).rejects.toEqual(code('store.failed'))
+    expect(await store.getCursor('trivia')).toStrictEqual({ pos: 3, acked: [] })
+    expect(await store.listDead({ afterId: 0, limit: 9 })).toEqual([])
+  })
+
+  test('dead letters come back whole; list, get, fail again, take', async () => {
+    const store = open()
+    const first = letter(1, { entry: { ...letter(1).entry, row: { ...row(), hops: 3, only: 'u', unchecked: ['x'] } } })
+    await store.putCursor('a', { pos: 3, acked: [] }, [first, letter(2)])
+    await store.putCursor('b', { pos: 3, acked: [] }, [letter(2)])
+    const again = await reopen(store)
+    const all = await again.listDead({ afterId: 0, limit: 9 })
+    expect(all[0]).toStrictEqual({ id: 1, plugin: 'a', ...first })
+    expect(all.map(({ plugin, entry }) => `${plugin}${entry.pos}`)).toEqual(['a1', 'a2', 'b2'])
+    expect(await again.listDead({ plugin: 'a', afterId: 1, limit: 9 })).toEqual([all[1]])
+    expect(await again.listDead({ afterId: 0, limit: 1 })).toEqual([all[0]])
+    await again.failDead(2, { attempts: 3, error: 'still', deadAt: 12 })
+    await again.failDead(99, { attempts: 3, error: 'still', deadAt: 12 })
+    const failed = { ...all[1], attempts: 11, error: 'still', deadAt: 12 }
+    expect(await again.getDead([3, 2, 99])).toEqual([failed, all[2]])
+    expect(await again.takeDead([2, 1, 99])).toEqual([all[0], failed])
+    expect(await again.takeDead([2, 1])).toEqual([])
+    expect(await again.countDead()).toEqual([{ plugin: 'b', count: 1 }])
+  })
+
+  test('the same event dead again is still one letter, with the newest error', async () => {
+    const store = open()
+    await store.putCursor('a', { pos: 1, acked: [] }, [letter(1)])
+    await store.putCursor('a', { pos: 1, acked: [] }, [letter(1, { error: 'again' })])
+    expect(await store.listDead({ afterId: 0, limit: 9 })).toMatchObject([{ id: 1, error: 'again' }])
+  })
+
+  test('too many dead letters: the oldest of that plugin go and are counted', async () => {
+    const store = open()
+    await store.putCursor('other', { pos: 1, acked: [] }, [letter(1)])
+    const letters = Array.from({ length: deadLettersMax }, (_, i) => letter(i + 1))
+    expect(await store.putCursor('a', { pos: 1, acked: [] }, letters)).toEqual({ dropped: 0 })
+    const more = [letter(deadLettersMax + 1), letter(deadLettersMax + 2)]
+    expect(await store.putCursor('a', { pos: 1, acked: [] }, more)).toEqual({ dropped: 2 })
+    expect((await store.listDead({ plugin: 'a', afterId: 0, limit: 1 }))[0]?.entry.pos).toBe(3)
+    expect(await store.countDead()).toEqual([
+      { plugin: 'a', count: deadLettersMax },
+      { plugin: 'other', count: 1 },
+    ])
   })
 })
 
@@ -485,6 +702,33 @@ describe('the file', () => {
     expect(db.pragma('journal_mode', { simple: true })).toBe('wal')
     expect(db.pragma('integrity_check', { simple: true })).toBe('ok')
     db.close()
+  })
+
+  test('a file of the first schema is brought up to date and keeps its rows', async () => {
+    const db = new Database(file)
+    db.exec(migrations[0] ?? '')
+    db.pragma('user_version = 1')
+    const columns = 'room_id, eid, t, at, actor, d'
+    db.exec(`
+      INSERT INTO rooms (id, owner_id, title, intro, theme, category_id, cover, state, version, settings, epoch)
+      VALUES ('demo', 'owner', 'T', '', '', '', '', 'closed', 1, '${JSON.stringify(settings)}', 4);
+      INSERT INTO room_unsent (${columns}) VALUES ('demo', 'u', 'room.updated', 8, 'owner', '{"a":1}');
+      INSERT INTO room_log (pos, ${columns}, epoch, seq) VALUES (41, 'demo', 'l', 'room.opened', 7, 'owner', 'null', 4, 3)`)
+    db.close()
+    const store = open()
+    const unsent = { eid: 'u', t: 'room.updated', at: 8, actor: 'owner', d: { a: 1 } }
+    expect(await home(store)).toMatchObject({ epoch: 5, settings, unsent: [unsent] })
+    store.setSeq('demo', [{ eid: 'u', epoch: 5, seq: 1 }])
+    expect(await store.readLog({ afterPos: 0, limit: 9 })).toStrictEqual([
+      { pos: 41, roomId: 'demo', epoch: 4, seq: 3, row: { eid: 'l', t: 'room.opened', at: 7, actor: 'owner', d: null } },
+      { pos: 42, roomId: 'demo', epoch: 5, seq: 1, row: unsent },
+    ])
+    expect(await store.listPlugins()).toEqual([])
+    await store.close()
+    const after = new Database(file)
+    expect(after.pragma('user_version', { simple: true })).toBe(migrations.length)
+    expect(after.pragma('integrity_check', { simple: true })).toBe('ok')
+    after.close()
   })
 
   test('a file of a newer engine is refused and left alone', async () => {

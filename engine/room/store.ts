@@ -1,5 +1,5 @@
 /**
- * What must survive: rooms, settings, roles, mutes, bans, wall, totals and the room log, in core.db.
+ * What must survive: rooms, settings, roles, mutes, bans, wall, totals, the room log and what is decided about plugins, in core.db.
  *
  * Flow: a call becomes an op in a queue. One batch is at the worker at a time and the next one gathers meanwhile (at most 512 ops), so
  * a lone write costs one fsync and a thousand at once cost a few. A promise resolves when its change is on disk. One `write` is one
@@ -13,24 +13,32 @@
  *     await store.write('demo', [{ kind: 'mute.put', mute }], { eid, t: 'room.user_muted', at, actor, d })
  *     store.setSeq('demo', [{ eid, epoch: room.epoch, seq }])
  *
+ * Readers of the log are woken by `onLogged`, read on with `readLog` and keep their place with `putCursor`; `plugin/consumers.ts` does.
+ *
  * Errors: a `StoreError` means that nothing happened, with one exception: when the store worker dies, what it was doing is unknown,
  * and a write rejected by that may turn out to be on disk. A full disk rejects the batch that met it; the next one is tried again.
  */
 import { join } from 'node:path'
 import type { RestrictionShape, Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+import { type BatchResult, type Change, CoreDb, type CoreDbOptions, type Op, type OpAnswers, type SeqRow } from './core-db.ts'
+import type { Takedown } from './core-schema.ts'
 import {
-  type BatchResult,
-  type Change,
-  CoreDb,
-  type CoreDbOptions,
-  type EventRow,
-  type Op,
-  type OpAnswers,
-  type SeqRow,
-} from './core-db.ts'
+  type Cursor,
+  type DeadLetter,
+  fromDead,
+  fromEvent,
+  fromPlugin,
+  type NewDeadLetter,
+  type PluginRow,
+  toDead,
+  toEvent,
+  toPlugin,
+} from './store-plugins.ts'
 import { StoreThread } from './store-thread.ts'
 
-export type { Change, SeqRow } from './core-db.ts'
+export type { Change, EventRow, SeqRow } from './core-db.ts'
+export type { Takedown } from './core-schema.ts'
+export type { Cursor, DeadLetter, NewDeadLetter, PluginRow } from './store-plugins.ts'
 
 /** Everything that a home needs to start. */
 export interface RoomRecord {
@@ -42,6 +50,7 @@ export interface RoomRecord {
   mutes: RestrictionShape[]
   bans: RestrictionShape[]
   wall: WallItemShape | undefined
+  takedown: Takedown | undefined
   likes: number
   shares: number
   /** Of the current live. */
@@ -56,10 +65,17 @@ export interface LogRow {
   actor: string
   /** Kept as JSON. */
   d: unknown
+  /** How many plugins it went through: one more than the event that a plugin was handling when it caused this one. Unset: 0. */
+  hops?: number
+  /** Who alone may know of it. */
+  only?: string
+  /** Plugins whose guard of it failed open. */
+  unchecked?: readonly string[]
 }
-/** `pos` is the cursor of a reader: it grows in the order of commit over all rooms. */
+/** `pos` is the cursor of a reader: it grows by one in the order of commit over all rooms. A gap means rows that were pruned. */
 export interface LogEntry {
   pos: number
+  /** Empty for what happened to the engine and in no room. */
   roomId: string
   epoch: number
   seq: number
@@ -89,13 +105,35 @@ export interface Store {
   write(roomId: string, changes: readonly Change[], log?: LogRow): Promise<void>
   /** The seq given at commit to rows already written. Not awaited; kept for the next batch when a batch fails. */
   setSeq(roomId: string, rows: readonly SeqRow[]): void
-  /** Events that were committed without a write. Not awaited; dropped and counted when the queue is full. */
+  /** Events that were committed without a write, or in no room (''). Not awaited; dropped and counted when the queue is full. */
   appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void
   listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]>
   /** Committed rows after `afterPos`, at most `limit` and never more than 1,000. */
   readLog(options: { roomId?: string; afterPos: number; limit: number }): Promise<LogEntry[]>
   /** Deletes rows older than `beforeAt`, unsent ones too, in pages that let writes pass. Answers how many. */
   pruneLog(beforeAt: number): Promise<number>
+  /** The highest `pos` ever given; 0 before the first. */
+  logEnd(): Promise<number>
+  /** Called with the end of the log after rows came into it and are on disk. Answers how to stop that. */
+  onLogged(listener: (end: number) => void): () => void
+  /** By name. */
+  listPlugins(): Promise<PluginRow[]>
+  /** Resolves when on disk. */
+  putPlugin(row: PluginRow): Promise<void>
+  /** With its cursor and its dead letters. */
+  deletePlugin(name: string): Promise<void>
+  getCursor(key: string): Promise<Cursor | undefined>
+  /** The cursor and the dead letters that it passes, all or none. `dropped`: old ones beyond 10,000 of this key. */
+  putCursor(key: string, cursor: Cursor, dead?: readonly NewDeadLetter[]): Promise<{ dropped: number }>
+  /** By id, after `afterId`, at most `limit` and never more than 1,000. */
+  listDead(options: { plugin?: string; afterId: number; limit: number }): Promise<DeadLetter[]>
+  /** Those of `ids` that exist, by id. */
+  getDead(ids: readonly number[]): Promise<DeadLetter[]>
+  /** As `getDead`, and they are gone. */
+  takeDead(ids: readonly number[]): Promise<DeadLetter[]>
+  /** Another round failed: `attempts` are added. Nothing happens to a letter that is gone. */
+  failDead(id: number, again: { attempts: number; error: string; deadAt: number }): Promise<void>
+  countDead(): Promise<{ plugin: string; count: number }[]>
   stats(): StoreStats
   /** Flushes, then frees the folder. */
   close(): Promise<void>
@@ -183,6 +221,8 @@ export class QueuedStore implements Store {
   #pumping = false
   #closed: Promise<void> | undefined
   #onIdle: (() => void) | undefined
+  readonly #listeners = new Set<(end: number) => void>()
+  #logEnd = 0 // of the last batch that told; 0 before, so the first one always wakes the readers
   #commits = 0
   #writes = 0
   #refused = 0
@@ -215,7 +255,10 @@ export class QueuedStore implements Store {
   appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void {
     if (rows.length === 0) return
     if (this.#queued + rows.length > this.#queueMax) this.#refused++
-    else this.#tell({ op: 'append', roomId, rows: rows.map((row) => ({ ...row, d: toJson(row.d) })) }, rows.length)
+    else {
+      const placed = rows.map((row) => ({ ...toEvent(row), epoch: row.epoch, seq: row.seq }))
+      this.#tell({ op: 'append', roomId, rows: placed }, rows.length)
+    }
   }
 
   async listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]> {
@@ -240,6 +283,58 @@ export class QueuedStore implements Store {
       if (page === 0) return pruned
       pruned += page
     }
+  }
+
+  async logEnd(): Promise<number> {
+    return this.#ask<'log_end'>({ op: 'log_end' })
+  }
+
+  onLogged(listener: (end: number) => void): () => void {
+    const own = (end: number) => listener(end) // the same function may listen twice
+    this.#listeners.add(own)
+    return () => this.#listeners.delete(own)
+  }
+
+  async listPlugins(): Promise<PluginRow[]> {
+    return (await this.#ask<'plugin_list'>({ op: 'plugin_list' })).map(fromPlugin)
+  }
+
+  async putPlugin(row: PluginRow): Promise<void> {
+    await this.#ask<'plugin_put'>({ op: 'plugin_put', row: toPlugin(row) })
+  }
+
+  async deletePlugin(name: string): Promise<void> {
+    await this.#ask<'plugin_delete'>({ op: 'plugin_delete', name })
+  }
+
+  async getCursor(key: string): Promise<Cursor | undefined> {
+    return this.#ask<'cursor_get'>({ op: 'cursor_get', plugin: key })
+  }
+
+  async putCursor(key: string, { pos, acked }: Cursor, dead: readonly NewDeadLetter[] = []): Promise<{ dropped: number }> {
+    const op = { op: 'cursor_put', plugin: key, pos, acked, dead: dead.map(toDead) } as const
+    return { dropped: await this.#ask<'cursor_put'>(op) }
+  }
+
+  async listDead(options: { plugin?: string; afterId: number; limit: number }): Promise<DeadLetter[]> {
+    const limit = Math.max(0, Math.min(options.limit, pageRows))
+    return (await this.#ask<'dead_list'>({ op: 'dead_list', ...options, limit })).map(fromDead)
+  }
+
+  async getDead(ids: readonly number[]): Promise<DeadLetter[]> {
+    return (await this.#ask<'dead_get'>({ op: 'dead_get', ids })).map(fromDead)
+  }
+
+  async takeDead(ids: readonly number[]): Promise<DeadLetter[]> {
+    return (await this.#ask<'dead_take'>({ op: 'dead_take', ids })).map(fromDead)
+  }
+
+  async failDead(id: number, again: { attempts: number; error: string; deadAt: number }): Promise<void> {
+    await this.#ask<'dead_failed'>({ op: 'dead_failed', id, ...again })
+  }
+
+  async countDead(): Promise<{ plugin: string; count: number }[]> {
+    return this.#ask<'dead_count'>({ op: 'dead_count' })
   }
 
   stats(): StoreStats {
@@ -325,7 +420,7 @@ export class QueuedStore implements Store {
     }
   }
 
-  #settle(batch: Waiting[], { values, errors }: BatchResult): void {
+  #settle(batch: Waiting[], { values, errors, logEnd = 0 }: BatchResult): void {
     const faults = new Map(errors.map(({ index, message }) => [index, message]))
     this.#commits++
     for (const [index, waiting] of batch.entries()) {
@@ -335,6 +430,18 @@ export class QueuedStore implements Store {
         if (waiting.op.op === 'write' || values[index] === 'created') this.#writes++
         waiting.resolve(values[index])
       } else this.#refuse(waiting, new StoreError('store.failed', fault))
+    }
+    if (logEnd > this.#logEnd) this.#wake(logEnd)
+  }
+
+  #wake(logEnd: number): void {
+    this.#logEnd = logEnd
+    for (const listener of this.#listeners) {
+      try {
+        listener(logEnd)
+      } catch (error) {
+        this.#log?.error({ reason: failed(error).message }, 'a reader of the log failed to wake')
+      }
     }
   }
 
@@ -361,7 +468,3 @@ export class QueuedStore implements Store {
 }
 
 const failed = (error: unknown) => new StoreError('store.failed', error instanceof Error ? error.message : String(error))
-
-const toJson = (d: unknown) => JSON.stringify(d) ?? 'null'
-const toEvent = ({ eid, t, at, actor, d }: LogRow): EventRow => ({ eid, t, at, actor, d: toJson(d) })
-const fromEvent = ({ eid, t, at, actor, d }: EventRow): LogRow => ({ eid, t, at, actor, d: JSON.parse(d) })

@@ -9,9 +9,13 @@ import { idSource, type Random, randomInt, seededRandom } from '../base/random.t
 import { type Config, configFrom } from '../config.ts'
 import { Edge } from '../edge/edge.ts'
 import { signToken } from '../edge/tokens.ts'
-import { allow, Guards } from '../plugin/guards.ts'
+import { Guards } from '../plugin/guards.ts'
+import { allow, shadow, type Verdict } from '../plugin/hooks.ts'
+import { HookMeters } from '../plugin/meters.ts'
+import { Transforms } from '../plugin/transforms.ts'
 import { DeliveryAccounts } from '../room/account.ts'
 import type { Actor, Answer } from '../room/call.ts'
+import { noPluginCommands } from '../room/commands.ts'
 import { noCounts } from '../room/event.ts'
 import { Homes } from '../room/homes.ts'
 import { Scheduler } from '../room/scheduler.ts'
@@ -124,6 +128,9 @@ export class World implements ViewerHost {
       scheduler: this.scheduler,
       accounts: this.accounts,
       guards: this.#guards(onError),
+      transforms: new Transforms((transform, on, error) => onError(error, `${transform.plugin} ${on}`)),
+      onCommitted: () => {},
+      plugins: noPluginCommands,
       meters: { committed: noCounts(), flushes: 0, storeFailures: 0 },
       onError,
     })
@@ -146,30 +153,35 @@ export class World implements ViewerHost {
       bus,
       fanout,
       accounts: this.accounts,
+      plugins: noPluginCommands,
+      guards: new Guards((guard, on, error) => onError(error, `${guard.plugin} ${on}`)),
       secret: this.#secret,
       onError: (error) => onError(error, edgeId),
     })
   }
 
   #guards(onError: (error: unknown, where: string) => void): Guards {
-    const guards = new Guards(this.clock, (guard, error) => onError(error, guard.name))
-    guards.add({
-      name: 'shadow',
-      on: 'danmaku.send',
-      order: 1,
-      onFailure: 'open',
-      budgetMs: 1_000,
-      check: ({ actor, d }) => {
-        const isShadowed = this.shadowing.has(actor.userId)
-        const said = `${actor.userId} ${(d as { text: string }).text}`
-        if (isShadowed) this.shadowTexts.add(said)
-        else this.shadowTexts.delete(said)
-        const verdict = isShadowed ? ({ kind: 'shadow' } as const) : allow
-        if (!this.pondering.has(actor.userId)) return verdict
-        return new Promise((resolve) => void this.clock.after(randomInt(this.random, 40), () => resolve(verdict)))
+    const guards = new Guards((guard, on, error) => onError(error, `${guard.plugin} ${on}`))
+    guards.set('danmaku.send', [
+      {
+        plugin: 'shadow',
+        order: 1,
+        onFailure: 'open',
+        meters: new HookMeters({ kind: 'guard', on: 'danmaku.send' }),
+        check: ({ from, d }) => this.#verdict(from.userId, (d as { text: string }).text),
       },
-    })
+    ])
     return guards
+  }
+
+  #verdict(userId: string, text: string): Verdict | Promise<Verdict> {
+    const isShadowed = this.shadowing.has(userId)
+    const said = `${userId} ${text}`
+    if (isShadowed) this.shadowTexts.add(said)
+    else this.shadowTexts.delete(said)
+    const verdict = isShadowed ? shadow : allow
+    if (!this.pondering.has(userId)) return verdict
+    return new Promise((resolve) => void this.clock.after(randomInt(this.random, 40), () => resolve(verdict)))
   }
 
   async start(): Promise<void> {

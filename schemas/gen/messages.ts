@@ -33,6 +33,7 @@ export interface Request {
   room?: string | undefined
   ik?: string | undefined
   d?: Uint8Array | undefined
+  json?: string | undefined
 }
 export const Request: Codec<Request> = {
   encode(m, w) {
@@ -56,6 +57,10 @@ export const Request: Codec<Request> = {
       w.uint(42)
       w.raw(m.d)
     }
+    if (m.json !== undefined) {
+      w.uint(50)
+      w.string(m.json)
+    }
   },
   decode(r, end) {
     const m: Request = {}
@@ -76,6 +81,9 @@ export const Request: Codec<Request> = {
           break
         case 42:
           m.d = r.raw(end)
+          break
+        case 50:
+          m.json = r.string(end)
           break
         default:
           r.skip(tag, end)
@@ -218,6 +226,7 @@ export interface Reply {
   err?: Error | undefined
   t?: string | undefined
   replayed?: boolean | undefined
+  json?: string | undefined
 }
 export const Reply: Codec<Reply> = {
   encode(m, w) {
@@ -245,6 +254,10 @@ export const Reply: Codec<Reply> = {
       w.uint(48)
       w.bool(m.replayed)
     }
+    if (m.json !== undefined) {
+      w.uint(58)
+      w.string(m.json)
+    }
   },
   decode(r, end) {
     const m: Reply = {}
@@ -268,6 +281,9 @@ export const Reply: Codec<Reply> = {
           break
         case 48:
           m.replayed = r.bool(end)
+          break
+        case 58:
+          m.json = r.string(end)
           break
         default:
           r.skip(tag, end)
@@ -332,6 +348,7 @@ export interface ErrorDetail {
   untilAt?: number | undefined
   max?: number | undefined
   hint?: string | undefined
+  caseId?: string | undefined
 }
 export const ErrorDetail: Codec<ErrorDetail> = {
   encode(m, w) {
@@ -351,6 +368,10 @@ export const ErrorDetail: Codec<ErrorDetail> = {
       w.uint(34)
       w.string(m.hint)
     }
+    if (m.caseId !== undefined) {
+      w.uint(42)
+      w.string(m.caseId)
+    }
   },
   decode(r, end) {
     const m: ErrorDetail = {}
@@ -368,6 +389,9 @@ export const ErrorDetail: Codec<ErrorDetail> = {
           break
         case 34:
           m.hint = r.string(end)
+          break
+        case 42:
+          m.caseId = r.string(end)
           break
         default:
           r.skip(tag, end)
@@ -1129,6 +1153,40 @@ export const Limits: Codec<Limits> = {
   },
 }
 
+export interface Extension {
+  plugin?: string | undefined
+  json?: string | undefined
+}
+export const Extension: Codec<Extension> = {
+  encode(m, w) {
+    if (m.plugin !== undefined) {
+      w.uint(10)
+      w.string(m.plugin)
+    }
+    if (m.json !== undefined) {
+      w.uint(18)
+      w.string(m.json)
+    }
+  },
+  decode(r, end) {
+    const m: Extension = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.plugin = r.string(end)
+          break
+        case 18:
+          m.json = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface SessionOpen {
   token?: string | undefined
   platform?: string | undefined
@@ -1420,6 +1478,7 @@ export interface RoomJoinReply {
   danmaku?: Event[] | undefined
   wall?: WallItem | undefined
   me?: Me | undefined
+  ext?: Extension[] | undefined
 }
 export const RoomJoinReply: Codec<RoomJoinReply> = {
   encode(m, w) {
@@ -1471,9 +1530,13 @@ export const RoomJoinReply: Codec<RoomJoinReply> = {
       w.uint(98)
       w.nested(Me.encode, m.me)
     }
+    if (m.ext !== undefined) for (const item of m.ext) {
+      w.uint(106)
+      w.nested(Extension.encode, item)
+    }
   },
   decode(r, end) {
-    const m: RoomJoinReply = { danmaku: [] }
+    const m: RoomJoinReply = { danmaku: [], ext: [] }
     while (r.pos < end) {
       const tag = r.uint(end)
       switch (tag) {
@@ -1512,6 +1575,9 @@ export const RoomJoinReply: Codec<RoomJoinReply> = {
           break
         case 98:
           m.me = Me.decode(r, r.enter(end))
+          break
+        case 106:
+          ;(m.ext ??= []).push(Extension.decode(r, r.enter(end)))
           break
         default:
           r.skip(tag, end)
@@ -3384,6 +3450,66 @@ export const RoomClosed: Codec<RoomClosed> = {
   },
 }
 
+export interface RoomTakenDown {
+  reason?: string | undefined
+  caseId?: string | undefined
+}
+export const RoomTakenDown: Codec<RoomTakenDown> = {
+  encode(m, w) {
+    if (m.reason !== undefined) {
+      w.uint(10)
+      w.string(m.reason)
+    }
+    if (m.caseId !== undefined) {
+      w.uint(18)
+      w.string(m.caseId)
+    }
+  },
+  decode(r, end) {
+    const m: RoomTakenDown = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.reason = r.string(end)
+          break
+        case 18:
+          m.caseId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface RoomRestored {
+  by?: string | undefined
+}
+export const RoomRestored: Codec<RoomRestored> = {
+  encode(m, w) {
+    if (m.by !== undefined) {
+      w.uint(10)
+      w.string(m.by)
+    }
+  },
+  decode(r, end) {
+    const m: RoomRestored = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.by = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface RoomSettingsChanged {
   patch?: Settings | undefined
   by?: string | undefined
@@ -3706,6 +3832,48 @@ export const SessionExpiring: Codec<SessionExpiring> = {
   },
 }
 
+export interface MessageRejected {
+  caseId?: string | undefined
+  text?: string | undefined
+  reason?: string | undefined
+}
+export const MessageRejected: Codec<MessageRejected> = {
+  encode(m, w) {
+    if (m.caseId !== undefined) {
+      w.uint(10)
+      w.string(m.caseId)
+    }
+    if (m.text !== undefined) {
+      w.uint(18)
+      w.string(m.text)
+    }
+    if (m.reason !== undefined) {
+      w.uint(26)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: MessageRejected = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.caseId = r.string(end)
+          break
+        case 18:
+          m.text = r.string(end)
+          break
+        case 26:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export const codecs = {
   ClientFrame,
   Request,
@@ -3727,6 +3895,7 @@ export const codecs = {
   RoomListItem,
   Resume,
   Limits,
+  Extension,
   SessionOpen,
   SessionOpenReply,
   SessionRenew,
@@ -3789,6 +3958,8 @@ export const codecs = {
   RoomOpened,
   RoomStats,
   RoomClosed,
+  RoomTakenDown,
+  RoomRestored,
   RoomSettingsChanged,
   RoomRoleChanged,
   RoomUserMuted,
@@ -3798,4 +3969,5 @@ export const codecs = {
   RoomResynced,
   ServerDraining,
   SessionExpiring,
+  MessageRejected,
 } as const

@@ -38,21 +38,52 @@ export function encodeSample(kind: Kind, name: string, envelope: unknown): Uint8
 }
 
 export const decodeSample = (kind: Kind, bytes: Uint8Array): unknown =>
-  (kind === 'requests' ? decodeRequestsProto(bytes, 1) : decodeServerFrame(bytes))[0]
+  (kind === 'requests' ? decodeRequestsProto(bytes, 1, 8) : decodeServerFrame(bytes))[0]
 
 /** Every envelope that must have a sample now. */
 export function currentEnvelopes(kind: Kind): Record<string, Record<string, unknown>> {
   if (kind === 'requests')
-    return mapValues(commands, ({ d, room }, t) => ({
-      full: { id: 'r1', t, ...(room ? { room: 'demo' } : {}), ik: 'key_1', d: sampleOf(d, 'full') },
-      bare: { id: 'r2', t, d: sampleOf(d, 'bare') },
-    }))
+    return {
+      ...mapValues(commands, ({ d, room }, t) => ({
+        full: { id: 'r1', t, ...(room ? { room: 'demo' } : {}), ik: 'key_1', d: sampleOf(d, 'full') },
+        bare: { id: 'r2', t, d: sampleOf(d, 'bare') },
+      })),
+      'x.poll.vote': {
+        full: {
+          id: 'r1',
+          t: 'x.poll.vote',
+          room: 'demo',
+          ik: 'key_1',
+          d: { option: '甲', weight: 1.5, note: null, of: [1, 'b'] },
+        },
+        bare: { id: 'r2', t: 'x.poll.vote', d: {} },
+      },
+    }
   if (kind === 'replies')
-    return mapValues(commands, ({ reply }) => ({
-      full: { re: 'r1', ok: true, d: sampleOf(reply, 'full'), replayed: true },
-      bare: { re: 'r2', ok: true, d: sampleOf(reply, 'bare') },
-    }))
+    return {
+      ...mapValues(commands, replyEnvelopes),
+      'x.poll.vote': { full: { re: 'r1', ok: true, d: { votes: 3 }, replayed: true } },
+    }
   return kind === 'events' ? eventEnvelopes() : refusals
+}
+
+const replyEnvelopes = ({ reply }: { reply: TSchema }, t: string) => ({
+  full: { re: 'r1', ok: true, d: sampleOf(reply, 'full'), replayed: true },
+  bare: { re: 'r2', ok: true, d: sampleOf(reply, 'bare') },
+  ...(t === 'room.join' ? { ext: joinWithExtensions } : {}),
+})
+const joinWithExtensions = {
+  re: 'r3',
+  ok: true,
+  d: {
+    epoch: 1,
+    seq: 2,
+    danmaku: [],
+    ext: [
+      { plugin: 'poll', json: '{"open":true}' },
+      { plugin: 'trivia', json: '[1]' },
+    ],
+  },
 }
 
 const refusals = {
@@ -68,7 +99,9 @@ const refusals = {
       },
     },
     bare: { re: 'r2', ok: false, err: { code: 'server.internal', msg: '' } },
+    held: { re: 'r3', ok: false, err: { code: 'content.held', msg: 'held', d: { caseId: 'c1' } } },
   },
+  'x.poll.vote': { full: { re: 'r1', ok: false, err: { code: 'x.poll.closed', msg: 'The poll is over.' } } },
 }
 
 function eventEnvelopes() {

@@ -1,0 +1,57 @@
+/**
+ * What the engine and a plugin in another place say to each other, as JSON text over a `Channel`. One text is a list of frames: what is
+ * said in one turn travels together.
+ *
+ * Guards and transforms go in numbered batches (`check`) and come back as exactly as many results, in order: `0` is allow or no change,
+ * `-1` is "not ready in time" or "failed". Everything else is asked one by one (`run`) and answered when it is done.
+ */
+import type { Ask } from './define.ts'
+
+export const protocolVersions: readonly number[] = [1]
+
+export const resultAllow = 0
+export const resultFailed = -1
+
+/** `[hook index, ask]`. */
+export type CheckItem = [hook: number, ask: Ask<unknown>]
+export type CallResult = { ok: true; d?: unknown } | { ok: false; code: string; msg: string; retryAfterMs?: number }
+
+export type ToPlugin =
+  | { k: 'check'; id: number; withinMs: number; items: CheckItem[] }
+  | { k: 'run'; id: number; hook: number; withinMs: number; input: unknown }
+  | { k: 'answer'; id: number; result: CallResult }
+  /** `pluginSettings` with a version: the newest wins. */
+  | { k: 'settings'; version: number; settings: unknown }
+  | { k: 'ping'; id: number }
+  /** No new work will come; say `bye` when what is under way has ended. */
+  | { k: 'drain' }
+
+export type FromPlugin =
+  | { k: 'checked'; id: number; results: unknown[] }
+  | { k: 'answer'; id: number; result: CallResult }
+  | { k: 'call'; id: number; name: string; d: unknown; cause?: number }
+  | { k: 'pong'; id: number }
+  | { k: 'ready'; settings: number }
+  /** The settings were not taken: the old ones go on. */
+  | { k: 'unfit'; settings: number; msg: string }
+  | { k: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; fields: object; msg: string }
+  | { k: 'count'; name: string; by: number }
+  /** Ends soon and wants no new work. */
+  | { k: 'draining' }
+  | { k: 'bye' }
+
+/** Longest text of one message: below the 1 MB that a NATS server takes by default. */
+export const textBytesMax = 512 * 1024
+
+/** Frames of one text, or undefined when it is none. */
+export function parseFrames(text: string): Record<string, unknown>[] | undefined {
+  try {
+    const value = JSON.parse(text)
+    return Array.isArray(value) && value.every(isFrame) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isFrame = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { k?: unknown }).k === 'string'
