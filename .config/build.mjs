@@ -8,7 +8,17 @@ import { join } from 'node:path'
 import { bin, ensurePackages, main, needNode, root, runOrThrow, step } from './steps.mjs'
 
 const stampFile = join(root, 'dist', '.built')
-const sources = ['engine', 'schemas', 'bench', 'examples', '.config', 'tsconfig.json', 'package.json', 'package-lock.json']
+const sources = [
+  'engine',
+  'schemas',
+  'bench',
+  'examples',
+  'plugins',
+  '.config',
+  'tsconfig.json',
+  'package.json',
+  'package-lock.json',
+]
 /** Neither tests nor pictures, pages of text and bench results make a build stale. */
 const isNoSource = (name) => /\.test\.[cm]?tsx?$|\.(md|png|jpg)$/.test(name)
 
@@ -33,7 +43,7 @@ function sourceHash() {
 }
 
 async function compile() {
-  for (const folder of ['engine', 'schemas', 'bench', 'examples'])
+  for (const folder of ['engine', 'schemas', 'bench', 'examples', 'plugins'])
     rmSync(join(root, 'dist', folder), { recursive: true, force: true })
   await runOrThrow(bin('tsc'), ['-p', '.config/tsconfig.build.json'])
   chmodSync(join(root, 'dist/engine/main.js'), 0o755)

@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const source = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
-const folders = '{engine,schemas,bench,examples,.config}'
+const folders = '{engine,schemas,bench,examples,plugins,.config}'
 const kinds = ['int', 'sim', 'fuzz', 'browser']
 
 /** `retry`: for tests with a browser or many sockets, which a busy machine can starve of time; a real fault fails twice. */
@@ -32,7 +32,12 @@ export default defineConfig({
   cacheDir: '.cache/vite',
   resolve: {
     // What examples import by package name, straight from the source: unit tests need no build.
-    alias: { 'livehouse/client': source('engine/client/node.ts'), 'livehouse/testing': source('engine/testing.ts') },
+    alias: {
+      'livehouse/client': source('engine/client/node.ts'),
+      'livehouse/plugin': source('engine/plugin/index.ts'),
+      'livehouse/tables': source('engine/plugin/tables.ts'),
+      'livehouse/testing': source('engine/testing.ts'),
+    },
   },
   test: {
     root,

@@ -250,7 +250,7 @@ describe('the option table', () => {
     for (const one of described) {
       expect(one.description, one.name).toMatch(/^\S.{9,}\.$/)
       expect(one.allowed, one.name).toMatch(
-        /^(a whole number from \d+ to \d+|true or false|a text|an id of .*|\w+(, \w+)* or \w+)$/,
+        /^(a whole number from -?\d+ to \d+|true or false|a text|an id of .*|\w+(, \w+)* or \w+)$/,
       )
     }
     expect(() => configFrom(Object.fromEntries(described.map((one) => [one.name, one.default])))).not.toThrow()

@@ -104,6 +104,12 @@ export const optionSchema = Type.Object(
     likeEveryMs: int(1_000, 100, 60_000, 'At most one like.changed per room in this time.'),
     totalsEveryMs: int(200, 10, 10_000, 'How often changed like and share totals go to disk; their answers wait for it.'),
 
+    // gifts
+    money: Type.Boolean({ default: true, description: 'Keep a ledger. Off: nothing that costs coins can be done.' }),
+    giftsPerUserPerSMax: int(20, 1, 1_000, 'Gifts of one user in one room per second.'),
+    worldBannerCoin: int(10_000, 0, 1_000_000_000, 'A gift or combo worth this much is shown in every open room. 0: none.'),
+    boardOffsetMinutes: int(0, -840, 840, 'Midnight of the daily boards, in minutes east of UTC.'),
+
     // tick and fan-out
     tickMsMin: int(1, 0, 1_000, 'The first message after silence goes out after this.'),
     tickMsMax: int(100, 1, 1_000, 'The longest time between two frames of a busy room.'),

@@ -1,5 +1,5 @@
 /** The docs say what is: the reference is that of the tables, and the way of a danmaku names files and functions that exist. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { reference } from './reference.ts'
@@ -9,6 +9,21 @@ const read = (path: string) => readFileSync(`${root}/${path}`, 'utf8')
 
 test('REFERENCE.md is what `npm run docs` writes', () => {
   expect(read('engine/REFERENCE.md')).toBe(reference())
+})
+
+test('every code that a plugin or an operator can be refused with is in it', () => {
+  const sources = ['engine/plugin', 'engine/admin'].flatMap((folder) =>
+    readdirSync(`${root}/${folder}`)
+      .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+      .map((name) => read(`${folder}/${name}`)),
+  )
+  const thrown = /Error\(\s*'((?:call|db|plugin|relay)\.[a-z_]+)'/g
+  const codes = new Set(sources.flatMap((text) => [...text.matchAll(thrown)].map(([, code]) => code as string)))
+  expect(codes.size).toBeGreaterThan(20)
+  // Between the two ends of a link alone: whoever asked is told `plugin.unavailable` or `plugin.failed`.
+  const inner = ['plugin.late', 'plugin.lost', 'plugin.unknown_hook']
+  const text = reference()
+  for (const code of codes) if (!inner.includes(code)) expect(text, code).toContain(`| \`${code}\` |`)
 })
 
 test('every step of the life of a danmaku names a file and a function in it', () => {

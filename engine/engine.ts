@@ -14,7 +14,9 @@ import { LocalBus } from './base/bus.ts'
 import { type Clock, SystemClock } from './base/clock.ts'
 import { createLog, type Log } from './base/log.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
+import { packageVersion } from './base/package.ts'
 import { idSource, type Random, systemRandom } from './base/random.ts'
+import { billingOf } from './billing.ts'
 import type { Config } from './config.ts'
 import { Addresses } from './edge/addresses.ts'
 import { devCrowd } from './edge/dev-crowd.ts'
@@ -23,8 +25,10 @@ import { Edge } from './edge/edge.ts'
 import { Gateway } from './edge/gateway.ts'
 import { loadPages } from './edge/pages.ts'
 import { loadSecret } from './edge/tokens.ts'
+import { type OpenLedger, openLedger } from './ledger/open.ts'
 import { exportMetrics } from './metrics.ts'
-import { packageVersion } from './base/package.ts'
+import type { PayProvider } from './pay/provider.ts'
+import { startPayments } from './pay/start.ts'
 import { remoteSecret, startRemote } from './plugin/attach-remote.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { Guards } from './plugin/guards.ts'
@@ -44,6 +48,10 @@ export interface EngineParts {
   env?: NodeJS.ProcessEnv
   /** Attached inline before the ports open. */
   plugins?: readonly AnyPlugin[]
+  /** Beside the fake one, which comes with `devLogin`. */
+  payProviders?: readonly PayProvider[]
+  /** In place of the lines on stderr. */
+  log?: Log
 }
 
 export interface Engine {
@@ -58,6 +66,8 @@ export interface Engine {
   readonly plugins: PluginHost
   readonly accounts: DeliveryAccounts
   readonly store: Store
+  /** Undefined without `money`. */
+  readonly ledger: OpenLedger | undefined
   readonly metrics: Metrics
   readonly log: Log
   readonly hasPages: boolean
@@ -74,13 +84,14 @@ const healthBodyBytesMax = 0
 const devTokenBytesMax = 1_024
 
 export async function startEngine(config: Config, parts: EngineParts = {}): Promise<Engine> {
-  const { clock = new SystemClock(), random = systemRandom, env = process.env, plugins = [] } = parts
+  const { clock = new SystemClock(), random = systemRandom, env = process.env, plugins = [], payProviders = [] } = parts
+  const log = parts.log ?? createLog({ level: config.logLevel, name: 'livehouse' })
   const stops: (() => void | Promise<void>)[] = []
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one()
   }
   try {
-    return await build({ config, clock, random, env, plugins, stops, stop })
+    return await build({ config, clock, random, env, plugins, payProviders, log, stops, stop })
   } catch (error) {
     await stop()
     throw error
@@ -93,12 +104,13 @@ interface Building {
   random: Random
   env: NodeJS.ProcessEnv
   plugins: readonly AnyPlugin[]
+  payProviders: readonly PayProvider[]
+  log: Log
   stops: (() => void | Promise<void>)[]
   stop: () => Promise<void>
 }
 
-async function build({ config, clock, random, env, plugins, stops, stop }: Building): Promise<Engine> {
-  const log = createLog({ level: config.logLevel, name: 'livehouse' })
+async function build({ config, clock, random, env, plugins, payProviders, log, stops, stop }: Building): Promise<Engine> {
   const newId = idSource(random)
   const metrics = createMetrics()
   const onError = (error: unknown, where: string) => log.error({ err: error, where }, 'failed')
@@ -111,6 +123,7 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
 
   const accounts = new DeliveryAccounts()
   const liveClock = clock instanceof SystemClock ? clock : new SystemClock()
+  const dbs = new PluginDbs({ dir: join(config.dataDir, 'plugins'), log, clock: liveClock })
   const host: PluginHost = new PluginHost({
     config,
     clock,
@@ -118,17 +131,31 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
     newId,
     store,
     bus,
-    dbs: new PluginDbs({ dir: join(config.dataDir, 'plugins'), log, clock: liveClock }),
+    dbs,
     metrics,
     log,
     sdk: packageVersion(),
     command: (roomId, head) => homes.call(roomId, head),
+    pay: async (ask) => pay?.payments.create(ask) ?? { code: 'billing.unavailable', msg: 'this engine keeps no ledger' },
     onError,
   })
   const { guards, transforms } = host
   const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
   stops.push(() => scheduler.stop())
   const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
+  const ledger = config.money ? await openLedger({ dir: config.dataDir, clock, log }) : undefined
+  if (ledger) stops.push(() => ledger.close())
+  const billing = ledger && billingOf(ledger, host)
+  const hasDevLogin = devLoginAllowed(config, env)
+  const hasEveryAddress = config.host === '0.0.0.0' || config.host === '::'
+  const pay =
+    ledger &&
+    billing &&
+    startPayments({
+      ...{ clock, bus, newId, metrics, log, secret, ledger, hasFake: hasDevLogin, providers: payProviders },
+      wallet: (userId) => billing.wallet(userId),
+      origin: () => `http://${hasEveryAddress ? `127.0.0.1:${gateway.port}` : origin()}`,
+    })
   const homes: Homes = new Homes({
     clock,
     newId,
@@ -139,6 +166,7 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
     accounts,
     guards,
     transforms,
+    billing,
     plugins: host,
     meters,
     onCommitted: (home, events) => host.committed(home, events),
@@ -186,7 +214,6 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
   })
 
   const origin = () => `${config.host.includes(':') ? `[${config.host}]` : config.host}:${gateway.port}`
-  const hasDevLogin = devLoginAllowed(config, env)
   const hasCrowd = hasDevLogin && config.demoCrowd > 0 && config.demoRoom !== ''
   gateway.route('get', '/healthz', { bodyBytesMax: healthBodyBytesMax }, () => ({
     status: 200,
@@ -206,11 +233,12 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
     gateway.route('post', '/dev/crowd', { bodyBytesMax: devTokenBytesMax }, crowd.handler)
     stops.push(() => crowd.stop())
   }
+  pay?.offer(gateway)
   const pages = await loadPages(config.pagesDir)
   for (const method of ['get', 'head'] as const) gateway.route(method, '/*', { bodyBytesMax: 0 }, pages.serve)
   await gateway.listen()
 
-  exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses })
+  exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses, dbs })
   const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote })
   stops.push(() => admin.close())
 
@@ -227,6 +255,7 @@ async function build({ config, clock, random, env, plugins, stops, stop }: Build
     plugins: host,
     accounts,
     store,
+    ledger,
     metrics,
     log,
     hasPages: pages.count > 0,

@@ -22,7 +22,7 @@ describe('livehouse', () => {
     const [bare, help, version] = await Promise.all([livehouse([]), livehouse(['--help']), livehouse(['--version'])])
     expect(bare).toEqual(help)
     expect(help).toMatchObject({ code: 0, err: '' })
-    for (const name of ['serve', 'token', 'crowd', 'doctor']) {
+    for (const name of ['serve', 'plugin', 'token', 'crowd', 'doctor']) {
       expect(help.out.match(new RegExp(`^  livehouse ${name}`, 'gm'))?.length, `examples of ${name}`).toBeGreaterThanOrEqual(2)
     }
     expect(version).toEqual({ code: 0, out: `${packageVersion()}\n`, err: '' })
@@ -49,6 +49,19 @@ describe('livehouse', () => {
     expect(err).toContain('--prot is not an option. The nearest is --port.')
     expect(err).toContain('LIVEHOUSE_TICK_MS_MAX: 0 is not a whole number from 1 to 1000.')
     expect(err).not.toContain('    at ')
+  })
+
+  it('hands over to the verbs of plugin', async () => {
+    const [help, verb, wrong, config] = await Promise.all([
+      livehouse(['help', 'plugin']),
+      livehouse(['plugin', 'run', '--help']),
+      livehouse(['plugin', 'chekc', 'a.ts']),
+      livehouse(['nats-config', '--plugins', 'hello']),
+    ])
+    expect(help).toMatchObject({ code: 0, out: expect.stringContaining('livehouse plugin VERB') })
+    expect(verb).toMatchObject({ code: 0, out: expect.stringContaining('LIVEHOUSE_PLUGIN_TOKEN') })
+    expect(wrong).toMatchObject({ code: 1, out: '', err: expect.stringMatching(/^"chekc" .* nearest is check\./) })
+    expect(config).toMatchObject({ code: 0, out: expect.stringContaining('user: "plugin-hello"') })
   })
 
   it('refuses bad input for a token with the allowed form', async () => {

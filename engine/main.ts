@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The `livehouse` command: serve, token, crowd, doctor. What a command needs is loaded when it runs, so that help is quick and a
+ * The `livehouse` command: serve, plugin, token, crowd, doctor, nats-config. What a command needs is loaded when it runs, so that help is quick and a
  * broken native part cannot keep `doctor` from naming it.
  *
  *   livehouse serve --port 9000
@@ -10,35 +10,47 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDuration, readArguments } from './arguments.ts'
 import { packageVersion } from './base/package.ts'
+import { natsConfig } from './cli/nats-config.ts'
+import { pluginHelp, runPluginVerb } from './cli/plugin.ts'
+import { CommandError, complain, print, stopSignal } from './cli/terminal.ts'
 import { type Config, ConfigError, describeOptions, loadConfig, nearest } from './config.ts'
 import type { Engine } from './engine.ts'
 
 type Command = { summary: string; help: () => string; run: (argv: readonly string[]) => Promise<number> }
 
-const print = (text: string) => process.stdout.write(`${text}\n`)
-const complain = (text: string) => process.stderr.write(`${text}\n`)
-
 const commands: Record<string, Command> = {
   serve: { summary: 'Run the engine: the live port, the pages and the admin port.', help: serveHelp, run: serve },
+  plugin: {
+    summary: 'Write, try, run and approve plugins: livehouse plugin --help.',
+    help: pluginHelp,
+    run: (argv) => runPluginVerb(argv),
+  },
   token: { summary: 'Print a signed token for a user.', help: tokenHelp, run: token },
   crowd: { summary: 'Fill a room with simulated viewers that talk and like.', help: crowdHelp, run: crowd },
   doctor: { summary: 'Check this machine, with a remedy for each problem.', help: doctorHelp, run: doctor },
+  'nats-config': {
+    summary: 'Print a configuration for nats-server: users with the least rights.',
+    help: natsConfigHelp,
+    run: printNatsConfig,
+  },
 }
 
 // help
 
 function help(): string {
-  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(8)} ${command.summary}`)
+  const list = Object.entries(commands).map(([name, command]) => `  ${name.padEnd(11)} ${command.summary}`)
   return `livehouse ${packageVersion()}: a real-time live-room engine
 
   livehouse COMMAND [options]
 
 ${list.join('\n')}
-  help     Show this, or a command: livehouse help serve
+  help        Show this, or a command: livehouse help serve
 
 Examples
   livehouse serve                               the engine on http://127.0.0.1:8080
   livehouse serve --port 9000 --log-danmaku
+  livehouse plugin new hello                    a plugin of your own
+  livehouse plugin dev ./plugin.ts              an engine to try it in
   livehouse token --user viewer1                a token to sign in with, valid for 1 h
   livehouse token --user ops --scope operator --ttl 15m
   livehouse crowd                               a crowd in the room demo, to see it live
@@ -163,22 +175,6 @@ function startFailure(error: unknown, config: Config): string {
   return `The engine did not start: ${code ? message : (stack ?? String(error))}\nlivehouse doctor shows what is missing.`
 }
 
-/** Ctrl-C under npm comes twice at once, from the terminal and from npm: that is one wish to stop. */
-const sameSignalMs = 500
-
-/** Resolves at the first SIGTERM or SIGINT; a later one ends the process at once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let firstMs: number | undefined
-    const onSignal = (signal: NodeJS.Signals) => {
-      firstMs ??= performance.now()
-      if (performance.now() - firstMs > sameSignalMs) process.exit(signal === 'SIGINT' ? 130 : 143)
-      resolve()
-    }
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
-  })
-}
-
 // token, crowd, doctor
 
 const tokenArguments = { user: 'ID', name: 'NAME', scope: 'SCOPE', ttl: '1h', 'data-dir': 'DIR', config: 'FILE' }
@@ -227,6 +223,24 @@ async function doctor(argv: readonly string[]): Promise<number> {
   return healthy ? 0 : 1
 }
 
+function natsConfigHelp(): string {
+  return `livehouse nats-config [--plugins NAME,NAME]
+
+Prints a configuration for nats-server with a user for the engine and one for each plugin that may use its own subjects alone. Each run
+makes new passwords.
+
+Examples
+  livehouse nats-config --plugins word-filter,trivia > nats.conf && nats-server -c nats.conf
+  livehouse nats-config > nats.conf`
+}
+
+async function printNatsConfig(argv: readonly string[]): Promise<number> {
+  const { plugins = '' } = readArguments(argv, { plugins: 'NAME,NAME' })
+  const names = plugins.split(',').map((name) => name.trim())
+  process.stdout.write(natsConfig(names.filter((name) => name !== '')))
+  return 0
+}
+
 // the way in
 
 const commandNamed = (name: string) => (Object.hasOwn(commands, name) ? commands[name] : undefined)
@@ -247,6 +261,7 @@ function unknownCommand(name: string): number {
 }
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
+  if (name === 'help' && argv[0] === 'plugin') return runPluginVerb(['help', ...argv.slice(1)])
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') return showHelp(argv[0])
   if (name === '--version' || name === '-v') {
     print(packageVersion())
@@ -254,8 +269,8 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   }
   const command = commandNamed(name)
   if (!command) return unknownCommand(name)
-  // The crowd explains its own options.
-  if (wantsHelp(argv) && name !== 'crowd') return showHelp(name)
+  // The crowd and plugin explain their own options.
+  if (wantsHelp(argv) && name !== 'crowd' && name !== 'plugin') return showHelp(name)
   return command.run(argv)
 }
 
@@ -264,6 +279,9 @@ try {
   // Not at once: what is still on its way to a pipe would be cut off.
   process.stdout.write('', () => process.exit(code))
 } catch (error) {
-  complain(error instanceof ConfigError ? error.message : String((error as Error).stack ?? error))
-  process.exitCode = 1
+  complain(
+    error instanceof ConfigError || error instanceof CommandError ? error.message : String((error as Error).stack ?? error),
+  )
+  // What a command has begun (a watch, a line to a server) must not keep a failure waiting.
+  process.stderr.write('', () => process.exit(1))
 }

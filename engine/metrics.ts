@@ -3,6 +3,7 @@ import { lanes } from '../schemas/messages.ts'
 import type { Metrics } from './base/metrics.ts'
 import type { Addresses } from './edge/addresses.ts'
 import type { Edge } from './edge/edge.ts'
+import type { PluginDbs } from './plugin/plugin-dbs.ts'
 import { type Account, type DeliveryAccounts, dispositions } from './room/account.ts'
 import type { HomeMeters } from './room/home.ts'
 import type { Homes } from './room/homes.ts'
@@ -15,9 +16,10 @@ export interface Measured {
   meters: HomeMeters
   store: Store
   addresses: Addresses
+  dbs: PluginDbs
 }
 
-export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters, store, addresses }: Measured): void {
+export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters, store, addresses, dbs }: Measured): void {
   let total: Account | undefined
   // A page asks 21 times in one turn; the sum over all loaded rooms is made once for it.
   const accountTotal = (): Account => {
@@ -54,6 +56,13 @@ export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters,
     () => addresses.refused,
   )
 
+  metrics.total('livehouse_private_events_sent_total', 'Events for one user, event x session.', () => edge.privateEvents.sent)
+  metrics.total(
+    'livehouse_private_events_refused_total',
+    'Events for one user that were dropped because their name is that of a room event.',
+    () => edge.privateEvents.refused,
+  )
+
   metrics.gauge('livehouse_slow_readers', 'Connections on the lean tier.', () => edge.slow.size)
   metrics.total('livehouse_slow_readers_detected_total', 'Readers that fell behind.', () => edge.slow.counts.detected)
   metrics.total(
@@ -80,4 +89,21 @@ export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters,
     'Changes that were refused because the disk failed.',
     () => meters.storeFailures,
   )
+
+  metrics.gauge('livehouse_plugin_db_queued', 'Calls that wait for the databases of plugins.', () => dbs.total().queued)
+  for (const [outcome, kind] of dbOutcomes)
+    metrics.total('livehouse_plugin_db_calls_total', 'Calls to the databases of plugins by outcome.', () => dbs.total()[kind], {
+      outcome,
+    })
+  metrics.total(
+    'livehouse_plugin_db_deaths_total',
+    'Processes of plugin databases that ended unasked; the next call starts another.',
+    () => dbs.total().deaths,
+  )
 }
+
+const dbOutcomes = [
+  ['done', 'done'],
+  ['failed', 'failed'],
+  ['busy', 'busy'],
+] as const

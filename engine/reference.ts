@@ -1,15 +1,30 @@
 /**
  * Writes REFERENCE.md from the tables that the engine runs on: `npm run docs`. A test compares, so that every option, command, event,
- * error, close code and metric is documented and nothing else is.
+ * hook, call, error, close code and metric is documented and nothing else is.
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { TObject, TSchema } from '@sinclair/typebox'
 import { closeCodes, errors } from '../schemas/errors.ts'
 import { commands, events, sessionEvents } from '../schemas/messages.ts'
+import { operatorErrors } from './admin/answers.ts'
 import { createMetrics } from './base/metrics.ts'
 import { envName, type OptionName, options } from './config.ts'
 import { exportMetrics, type Measured } from './metrics.ts'
+import { exportCallbacks } from './pay/payments.ts'
+import { exportRemote } from './plugin/attach-remote.ts'
+import { attachErrors, callErrors, engineCallDocs } from './plugin/call-docs.ts'
+import {
+  chargedCommands,
+  type GuardedCommand,
+  grantableDomains,
+  guardedCommands,
+  isDurable,
+  systemEvents,
+  transformedCommands,
+} from './plugin/hooks.ts'
+import { pluginMetrics } from './plugin/host.ts'
+import { dbErrors } from './plugin/plugin-db-wire.ts'
 
 type Row = readonly (string | number)[]
 const cell = (value: string | number) => String(value).replaceAll('|', '\\|').replaceAll('\n', ' ')
@@ -49,7 +64,93 @@ function metricRows(): Row[] {
   const metrics = createMetrics()
   // Only names and help texts are read here; values are asked for at a scrape.
   exportMetrics(metrics, {} as Measured)
+  exportRemote(metrics, { plugins: undefined, relay: undefined })
+  exportCallbacks(metrics)
+  for (const { name, help } of Object.values(pluginMetrics))
+    if (name.endsWith('_total')) metrics.total(name, help, () => 0)
+    else metrics.gauge(name, help, () => 0)
   return metrics.describe().map(({ name, type, help }) => [`\`${name}\``, type, help])
+}
+
+const verdicts = (on: string) =>
+  guardedCommands[on as GuardedCommand].holdable ? 'allow, deny, shadow, hold, challenge' : 'allow, deny, challenge'
+
+function eventHookRows(): Row[] {
+  const delivery = (t: string) => {
+    if (isDurable(t, false)) return 'at least once, in order'
+    return isDurable(t, true) ? 'at most once; with `logDanmaku` at least once' : 'at most once'
+  }
+  return [...Object.keys(events), ...Object.keys(systemEvents)].map((t) => [`\`${t}\``, delivery(t)])
+}
+
+const docRows = (docs: Readonly<Record<string, string>>): Row[] => Object.entries(docs).map(([code, doc]) => [`\`${code}\``, doc])
+const names = (list: readonly string[]) => list.map((name) => `\`${name}\``).join(', ')
+
+/** What plugins can hook into, ask for and be refused with. */
+function pluginSections(): string {
+  return `## Hooks
+
+Of a plugin (\`definePlugin\`). Besides these: guards of the commands that other plugins own, own commands \`x.<plugin>.<verb>\`, schedules
+and routes.
+
+### Guards
+
+${table(
+  ['command', 'verdicts'],
+  Object.keys(guardedCommands).map((on) => [`\`${on}\``, verdicts(on)]),
+)}
+
+### Transforms
+
+${table(
+  ['command', 'fields that may be changed'],
+  Object.entries(transformedCommands).map(([on, fields]) => [`\`${on}\``, names(fields)]),
+)}
+
+### Charges
+
+One plugin decides the price, the one in \`chargeOwner\`: ${names(chargedCommands)}.
+
+### Events
+
+${table(['event', 'delivery'], eventHookRows())}
+
+Events of plugins (\`x.<plugin>.<event>\`) arrive at least once, in order per room.
+
+### Domains
+
+Names that one plugin may own as a whole, if the operator grants it: ${names(grantableDomains)}.
+
+## Engine calls
+
+What a plugin names in \`calls\` and the operator grants. Broadcasting what \`emits\` names and the plugin's own tables need none.
+
+${table(['call', 'what it does'], docRows(engineCallDocs))}
+
+### Refused calls
+
+Besides the errors of commands.
+
+${table(['code', 'meaning'], docRows(callErrors))}
+
+### Errors of a plugin's database
+
+${table(['code', 'meaning'], docRows(dbErrors))}
+
+### Refused attachments
+
+What a plugin in a process of its own is told.
+
+${table(['code', 'meaning'], docRows(attachErrors))}
+
+## Errors of the admin API
+
+Besides those of commands.
+
+${table(
+  ['code', 'status', 'meaning'],
+  Object.entries(operatorErrors).map(([code, { status, doc }]) => [`\`${code}\``, status, doc]),
+)}`
 }
 
 export function reference(): string {
@@ -101,6 +202,8 @@ ${table(
   ['code', 'reason', 'meaning'],
   Object.entries(closeCodes).map(([reason, { code, doc }]) => [code, `\`${reason}\``, doc]),
 )}
+
+${pluginSections()}
 
 ## Metrics
 

@@ -2,15 +2,19 @@
  * `livehouse/testing`: the real engine for tests of bots, pages and plugins. Nothing is faked: real sockets on free ports, a real data
  * folder of its own (removed at the end), no log. Only the clock can be swapped.
  *
- *     const engine = await startTestEngine({ demoRoom: 'demo' })
+ *     const clock = new TestClock()
+ *     const engine = await startTestEngine({}, { clock, plugins: [plugin] })    // inline; or { file, place: 'worker' }
  *     const ann = await engine.connect({ token: await engine.token('ann') })
  *     await ann.ok('room.join', {}, 'demo')
- *     await ann.ok('danmaku.send', { text: 'hello' }, 'demo')
- *     const shown = await ann.next('danmaku.sent')
+ *     await ann.ok('x.trivia.start', { question: 'Why?' }, 'demo')              // a command of the plugin
+ *     await ann.next('x.trivia.asked')                                          // an event of the plugin
+ *     await clock.advanceAsync(30_000)                                          // its schedules run
+ *     await engine.settled()                                                    // and all that they caused is done
  *     await engine.stop()
  *
- * Time that stands still: `startTestEngine({}, { clock: new TestClock() })`. Slow modes, mutes and graces then end by
- * `clock.advance(60_000)`, and not before.
+ * With a `TestClock` time stands still: slow modes, mutes, budgets and schedules end by `clock.advance(60_000)`, and not before.
+ * Without one the engine runs on real time. A plugin in a worker or of its own process reads real time from `ctx.clock`; what the engine
+ * hands it (`ask.at`, `event.at`, the `at` of a schedule) is the time of the test.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -27,12 +31,21 @@ import {
   subprotocols,
 } from '../schemas/wire.ts'
 import { type Clock, ManualClock, SystemClock, settle, type Timer } from './base/clock.ts'
+import { packageVersion } from './base/package.ts'
 import { nodeHost } from './client/node.ts'
 import { type Config, configFrom } from './config.ts'
 import { signToken } from './edge/tokens.ts'
 import { type Engine, type EngineParts, startEngine } from './engine.ts'
+import { remoteSecret } from './plugin/attach-remote.ts'
+import type { AnyPlugin } from './plugin/define.ts'
+import type { PluginInfo } from './plugin/host.ts'
+import { loadPlugin } from './plugin/load.ts'
+import { type RunningPlugin, runPlugin } from './plugin/run.ts'
+import { pluginToken } from './plugin/sealed.ts'
 
 export type { EventEnvelope, ReplyEnvelope } from '../schemas/wire.ts'
+export { startNatsServer } from './base/nats-server.ts'
+export type { PluginInfo } from './plugin/host.ts'
 
 /** Time moves by `advance` alone, but what is due now happens now: an engine at rest needs no push to answer. */
 export class TestClock extends ManualClock {
@@ -52,34 +65,146 @@ export interface ConnectOptions {
   open?: boolean
 }
 
+/**
+ * A plugin object runs inline; a file runs where `place` says. `remote` attaches over the NATS server of the option `natsUrl`
+ * (`startNatsServer()` starts one) and is approved at once.
+ */
+export type TestPlugin = AnyPlugin | { file: string; place?: 'inline' | 'worker' | 'remote'; settings?: object }
+export interface TestParts extends Omit<EngineParts, 'plugins'> {
+  plugins?: readonly TestPlugin[]
+}
+
+export interface AdminReply {
+  status: number
+  // biome-ignore lint/suspicious/noExplicitAny: as for the bodies of events.
+  body: any
+}
+
 export interface TestEngine extends Engine {
   /** A signed token, valid for an hour of the engine's clock. */
   token(user: string, claims?: { name?: string; scope?: string; ttlMs?: number }): Promise<string>
   /** A client that hides nothing: no reconnect, no state, every message as it came. */
   connect(options?: ConnectOptions): Promise<TestClient>
+  /** What the engine knows about a plugin, once it is attached and healthy: state, hooks with their counts, settings. */
+  plugin(name: string): Promise<PluginInfo>
+  /** Every event up to now has been handed to every plugin that wants it, and no plugin is at work any more. */
+  settled(): Promise<void>
+  /** The admin API as an operator: `engine.admin('GET', '/plugins')`. Routes of a plugin are there too: `/trivia/scores`. */
+  admin(method: string, path: string, body?: unknown): Promise<AdminReply>
 }
 
-/** Defaults but for `options`, on free ports. Give `dataDir` to start twice on one folder; it is then left in place. */
-export async function startTestEngine(options: Partial<Config> = {}, parts: EngineParts = {}): Promise<TestEngine> {
-  const { clock = new SystemClock() } = parts
+/** Defaults but for `options`, on free ports, and without a ledger (two threads) unless `money` is on. Give `dataDir` to start twice on one folder; it is then left in place. */
+export async function startTestEngine(options: Partial<Config> = {}, parts: TestParts = {}): Promise<TestEngine> {
+  const { clock = new SystemClock(), plugins = [], ...others } = parts
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'livehouse-test-')))
-  const config = configFrom({ port: 0, adminPort: 0, logLevel: 'silent', drainMs: 0, ...atRest(clock), ...options, dataDir })
-  const engine = await startEngine(config, { ...parts, clock })
+  const config = configFrom({
+    port: 0,
+    adminPort: 0,
+    logLevel: 'silent',
+    drainMs: 0,
+    money: false,
+    ...atRest(clock),
+    ...options,
+    dataDir,
+  })
+  const engine = await startEngine(config, { ...others, clock })
   const clients: TestClient[] = []
-  return {
+  const running: RunningPlugin[] = []
+  const token: TestEngine['token'] = (sub, { ttlMs = 3_600_000, ...claims } = {}) =>
+    signToken(engine.secret, { sub, ttlMs, ...claims }, clock.now())
+  const all: TestEngine = {
     ...engine,
-    token: (sub, { ttlMs = 3_600_000, ...claims } = {}) => signToken(engine.secret, { sub, ttlMs, ...claims }, clock.now()),
+    token,
     async connect({ encoding = 'json', open = true, ...session } = {}) {
       const client = await TestClient.connect(engine.webSocketUrl, encoding)
       clients.push(client)
       if (open) await client.ok('session.open', session)
       return client
     },
+    plugin: (name) => healthyPlugin(engine, name),
+    settled: () => settledPlugins(engine),
+    async admin(method, path, body) {
+      const headers: Record<string, string> = { authorization: `Bearer ${await token('operator', { scope: 'operator' })}` }
+      if (body !== undefined) headers['content-type'] = 'application/json'
+      const init = body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) }
+      const reply = await fetch(new URL(`/admin/v1${path}`, engine.adminUrl), init)
+      const text = await reply.text()
+      return { status: reply.status, body: text === '' ? undefined : JSON.parse(text) }
+    },
     async stop() {
       for (const client of clients) client.drop()
+      await Promise.all(running.map((one) => one.stop()))
       await engine.stop()
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true })
     },
+  }
+  try {
+    for (const plugin of plugins) await attachTestPlugin(engine, plugin, running)
+  } catch (error) {
+    await all.stop()
+    throw error
+  }
+  return all
+}
+
+async function attachTestPlugin(
+  { plugins, config, secret, log }: Engine,
+  from: TestPlugin,
+  running: RunningPlugin[],
+): Promise<void> {
+  if (!('file' in from)) return void (await plugins.attach({ plugin: from }, { by: 'test' }))
+  const { file, place = 'inline', settings } = from
+  let name: string
+  if (place === 'remote') {
+    if (config.natsUrl === '') throw new Error(`${file}: place 'remote' needs the option natsUrl (startNatsServer() has one)`)
+    const plugin = await loadPlugin(file)
+    name = plugin.name
+    const token = pluginToken(remoteSecret(secret), name)
+    running.push(runPlugin({ plugin, natsUrl: config.natsUrl, token, clock: real, log, sdk: packageVersion() }))
+    await until(`plugin ${name} to ask for approval`, () => plugins.list().find((one) => one.name === name))
+    await plugins.approve(name, 'test')
+    await until(`plugin ${name} to be healthy`, () => plugins.describe(name).state === 'attached' || undefined)
+  } else name = await plugins.attach({ file, place }, { by: 'test' })
+  if (settings) await plugins.configure(name, settings as Record<string, unknown>, 'test')
+}
+
+async function healthyPlugin({ plugins }: Engine, name: string): Promise<PluginInfo> {
+  const known = () => plugins.list().find((one) => one.name === name)
+  const healthy = () => {
+    const info = known()
+    return info?.state === 'attached' ? info : undefined
+  }
+  return until(`plugin ${name} to be healthy`, healthy, () => {
+    const { state = 'unknown to the engine', lastError = '' } = known() ?? {}
+    return `it is ${state}${lastError && `: ${lastError}`}`
+  })
+}
+
+/** Rows that wait for a pause after a failure, and dead letters, are not waited for: nothing goes on there by itself. */
+async function settledPlugins({ plugins, store }: Engine): Promise<void> {
+  const isIdle = () =>
+    plugins.list().every(({ events, live, instances }) => {
+      const isRead = !events || events.lag === 0
+      const isSeen = !live || live.queued === 0
+      return isRead && isSeen && instances.every(({ underWay }) => underWay === 0)
+    })
+  // What is idle may have caused something just before that is still on its way into the log: idle twice around a look at the disk.
+  for (let quiet = 0; quiet < 2; ) {
+    await store.logEnd()
+    await settle()
+    quiet = isIdle() ? quiet + 1 : 0
+    if (quiet === 0) await until('the plugins to settle', () => isIdle() || undefined)
+  }
+}
+
+/** Looks every few ms of real time until `find` finds something. */
+async function until<T>(label: string, find: () => T | undefined, state: () => string = () => ''): Promise<T> {
+  const giveUpAt = real.now() + waitMsMax
+  for (;;) {
+    const found = find()
+    if (found !== undefined) return found
+    if (real.now() > giveUpAt) throw new Error(`waited ${waitMsMax} ms for ${label}; ${state()}`)
+    await new Promise<void>((resolve) => real.after(5, resolve))
   }
 }
 

@@ -29,7 +29,7 @@ function* filesBelow(folder: string): Generator<File> {
   }
 }
 
-const isCode = (path: string) => /^(engine|schemas|bench|examples)\/.*\.tsx?$/.test(path)
+const isCode = (path: string) => /^(engine|schemas|bench|examples|plugins)\/.*\.tsx?$/.test(path)
 const isTest = (path: string) => /\.test\.tsx?$/.test(path)
 
 // reading code
@@ -89,7 +89,12 @@ const arrows: readonly { from: RegExp; to: RegExp }[] = [
   { from: /^engine\/base\//, to: /^(schemas|engine\/base)\// },
   { from: /^engine\/client\//, to: /^(schemas|engine\/client)\// },
   { from: /^engine\/(crowd|testing)/, to: /^(schemas|engine)\// },
-  { from: /^engine\/(room|live|plugin)\//, to: /^(schemas\/|engine\/(base|room|live|plugin)\/|engine\/config\.ts$)/ },
+  // What tests of plugins share.
+  { from: /^engine\/plugin\/fixtures\//, to: /^(schemas|engine)\// },
+  { from: /^engine\/ledger\//, to: /^(schemas|engine\/(base|ledger))\// },
+  { from: /^engine\/ledger\//, to: /^(schemas|engine\/(base|ledger))\// },
+  { from: /^engine\/(room|live|plugin)\//, to: /^(schemas\/|engine\/(base|room|live|plugin|ledger)\/|engine\/config\.ts$)/ },
+  { from: /^plugins\//, to: /^(plugins\/|engine\/plugin\/(index|tables)\.ts$)/ },
   { from: /^engine\//, to: /^(schemas\/|engine\/(?!client\/))/ },
   { from: /^examples\//, to: /^examples\// },
   { from: /^bench\//, to: ours },
@@ -104,7 +109,7 @@ function againstArrow({ from, target }: Import): boolean {
 /** Who alone may import a package; tests may import all but where `tests` is false. */
 const homes: Record<string, RegExp> = {
   'uWebSockets.js': /^(engine\/edge\/gateway\.ts|bench\/.*)$/,
-  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$/,
+  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|bench\/load\/ledger)/,
   'drizzle-orm': /^engine\/(room\/(store|core)[^/]*|plugin\/tables)\.ts$/,
   fastify: /^engine\/admin\//,
   '@fastify': /^engine\/admin\//,
@@ -145,7 +150,7 @@ function valueCycles(files: readonly File[]): string[] {
 // time, chance, console
 
 /** Programs that talk to a person, and the client, which runs in a browser without an engine around it. */
-const ownTime = /^engine\/(base\/|client\/|main\.ts|doctor\.ts|crowd)/
+const ownTime = /^engine\/(base\/|client\/|cli\/|main\.ts|doctor\.ts|crowd)/
 const ownVoice = /^engine\/(base\/|main\.ts|doctor\.ts|crowd)/
 const engineCode = (except: RegExp) => (path: string) =>
   isCode(path) && path.startsWith('engine/') && !isTest(path) && !except.test(path)
@@ -171,6 +176,7 @@ const rules: readonly Rule[] = [
     bad: {
       'engine/base/log.ts': "import { rooms } from '../room/home.ts'",
       'engine/client/index.ts': "import type { A } from '../config.ts'",
+      'engine/ledger/queue.ts': "import { config } from '../config.ts'",
     },
   },
   {

@@ -144,12 +144,31 @@ export const RoomJoinReply = Type.Object({
   ext: optional(Type.Array(Extension)),
 })
 
+/** Coins on the wire: JavaScript counts that far. Sums over many people are text. */
+const Coins = Count
+const CoinText = Type.String({ pattern: '^[0-9]{1,40}$' })
+export const GiftItem = Type.Object({
+  id: Id,
+  name: Type.String(),
+  priceCoin: Coins,
+  kind: Type.String(),
+  comboable: Type.Boolean(),
+  effectId: optional(Type.String()),
+  tags: Type.Array(Type.String()),
+  countMax: Count32,
+})
+export const boards = ['live', 'day', 'week', 'total'] as const
+export const RankRow = Type.Object({ member: Person, scoreCoin: CoinText })
+export const giftCountMax = 1_314
+const giftShown = { from: Person, to: Person, giftId: Id, name: Type.String(), valueCoin: Coins }
+
 /**
- * How a session runs a command. `ordered`: one in flight, in the order of arrival. `free`: never waits.
+ * How a session runs a command. `ordered`: one in flight, in the order of arrival. `free`: never waits. `paid`: never waits either, up to
+ * eight in flight: a slow charge holds up nothing.
  * `who`: the least that the sender must be. Rights inside a room are the room's own decision.
  */
 interface CommandRule {
-  run: 'ordered' | 'free'
+  run: 'ordered' | 'free' | 'paid'
   who: 'anyone' | 'user'
   /** It concerns one room, named in the envelope. */
   room: boolean
@@ -267,6 +286,29 @@ export const commands = {
     Type.Object({ item: WallItem }),
   ),
   'wall.hide': command(nothing, nothing),
+  'gift.list': command(nothing, Type.Object({ items: Type.Array(GiftItem), version: Type.String() }), {
+    run: 'free',
+    who: 'anyone',
+  }),
+  'gift.send': command(
+    Type.Object({
+      giftId: Id,
+      count: optional(Type.Integer({ minimum: 1, maximum: giftCountMax })),
+      to: optional(Id),
+      comboId: optional(Id),
+    }),
+    Type.Object({ txId: Id, balanceCoin: Coins, comboId: optional(Id), comboCount: optional(Count32) }),
+    { run: 'paid', joined: true },
+  ),
+  'wallet.get': command(nothing, Type.Object({ coinPaid: Coins, coinBonus: Coins, bean: CoinText }), {
+    run: 'free',
+    room: false,
+  }),
+  'rank.get': command(
+    Type.Object({ board: oneOf(boards), limit: optional(Type.Integer({ minimum: 1, maximum: 100 })) }),
+    Type.Object({ rows: Type.Array(RankRow), place: optional(Count32), scoreCoin: optional(CoinText) }),
+    { run: 'free', who: 'anyone' },
+  ),
 } as const
 
 export type CommandName = keyof typeof commands
@@ -302,6 +344,27 @@ export const events = {
   'message.removed': event('high', Type.Object({ ids: Type.Array(Id) })),
   'wall.shown': event('high', Type.Object({ item: WallItem })),
   'wall.hidden': event('high', Type.Object({ id: Id })),
+  'gift.sent': event(
+    'high',
+    Type.Object({
+      txId: Id,
+      ...giftShown,
+      count: Count32,
+      unitCoin: Coins,
+      comboId: optional(Id),
+      comboCount: optional(Count32),
+      comboExpireAt: optional(Instant),
+      effectId: optional(Type.String()),
+      replayed: optional(Type.Boolean()),
+      collapsed: optional(Count32),
+    }),
+  ),
+  'gift.combo_ended': event(
+    'high',
+    Type.Object({ comboId: Id, from: Person, to: Person, giftId: Id, comboCount: Count32, totalCount: Count, totalCoin: Coins }),
+  ),
+  'world.gift_banner': event('high', Type.Object({ roomId: Id, ...giftShown })),
+  'rank.changed': event('low', Type.Object({ board: Type.String(), rows: Type.Array(RankRow) })),
   'danmaku.sent': event('normal', DanmakuSent),
   'like.changed': event('low', Type.Object({ total: Count, delta: Count })),
   'share.changed': event('low', Type.Object({ total: Count })),
@@ -318,6 +381,7 @@ export const sessionEvents = {
   'room.resynced': Type.Object({ snapshot: RoomJoinReply }),
   'server.draining': Type.Object({ reconnectAfterMs: Count32 }),
   'session.expiring': Type.Object({ expiresAt: Instant }),
+  'wallet.changed': Type.Object({ coinPaid: Coins, coinBonus: Coins, reason: Type.String() }),
   'message.rejected': Type.Object({ caseId: Id, text: Type.String(), reason: Type.String() }),
 } as const
 

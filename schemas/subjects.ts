@@ -43,6 +43,8 @@ export const subjects = {
   roomCommand: (roomId: string): string => `lh.room.${idToken(roomId)}.cmd`,
   /** Every room's commands: what a node with homes listens to. */
   anyRoomCommand: 'lh.room.*.cmd',
+  /** Gifts large enough to be shown in every open room. */
+  worldBanner: 'lh.world.banner',
   /** Commands that concern no one room: `room.create`, `room.list`. */
   roomsCommand: 'lh.rooms.cmd',
   /** Frames of a room for its viewers. Throws on a bad id. */

@@ -1,13 +1,21 @@
 /** `npm run bench`: runs the named scenarios, prints figures and targets, keeps the result. Ends by itself. */
 import { hotRoom } from './hot-room.ts'
 import { idle } from './idle.ts'
+import { ledger } from './ledger.ts'
 import { type Options, parseOptions, usage } from './options.ts'
 import { plugins } from './plugins.ts'
 import { quiet } from './quiet.ts'
 import { keepResult, printTargets, type Result } from './report.ts'
 import { saturate } from './saturate.ts'
 
-const scenarios: Record<string, (options: Options) => Promise<Result>> = { 'hot-room': hotRoom, saturate, quiet, idle, plugins }
+const scenarios: Record<string, (options: Options) => Promise<Result>> = {
+  'hot-room': hotRoom,
+  saturate,
+  quiet,
+  idle,
+  plugins,
+  ledger,
+}
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2))

@@ -88,6 +88,7 @@ function print(all: readonly GuardFigures[]): void {
     'msg/s',
     'CPU us/msg',
     'main thread',
+    'loop us/msg',
     'CPU %',
     'p50 ms',
     'p99 ms',
@@ -104,7 +105,15 @@ function cellsOf(name: string, run: GuardRun): string[] {
   const batch = run.batchItems === 0 ? '-' : shown(run.batchItems, 1)
   const rate = run.rate === 0 ? 'all' : shown(run.rate, 0)
   return [
-    ...[name, rate, shown(run.perS, 0), shown(run.cpuUs, digits), shown(run.mainCpuUs, digits), shown(run.cpuShare * 100, 0)],
+    ...[
+      name,
+      rate,
+      shown(run.perS, 0),
+      shown(run.cpuUs, digits),
+      shown(run.mainCpuUs, digits),
+      shown(run.loopUs, digits),
+      shown(run.cpuShare * 100, 0),
+    ],
     ...[run.p50Ms, run.p99Ms].map((ms) => shown(ms, 1)),
     ...[run.rate === 0 ? '-' : shown(run.maxMs, 1), batch, shown(run.policyShare * 100, 2)],
   ]

@@ -48,13 +48,18 @@ describe('who may', () => {
     for (const [path, methods] of Object.entries(paths))
       for (const method of Object.keys(methods)) {
         routes++
-        const at = path.replace('/admin/v1', '').replace('{roomId}', 'demo').replace('{userId}', 'u').replace('{role}', 'admin')
+        const at = path
+          .replace('/admin/v1', '')
+          .replace('{roomId}', 'demo')
+          .replace('{userId}', 'u')
+          .replace('{role}', 'admin')
+          .replace('{name}', 'desk')
         const asked = async (as: string) => (await ask(method.toUpperCase(), at, { as })).status
         expect(await asked(''), `${method} ${path}`).toBe(401)
         expect(await asked('rubbish'), `${method} ${path}`).toBe(401)
         for (const as of [viewerToken, streamerToken]) expect(await asked(as), `${method} ${path}`).toBe(403)
       }
-    expect(routes).toBeGreaterThanOrEqual(18)
+    expect(routes).toBeGreaterThanOrEqual(45)
   })
 
   it('the page of routes has every one, with a summary and the token it wants', async () => {
@@ -81,6 +86,25 @@ describe('who may', () => {
       'get /account',
       'get /rooms/{roomId}/account',
       'get /rooms/{roomId}/log',
+      'put /rooms/{roomId}/takedown',
+      'delete /rooms/{roomId}/takedown',
+      'get /plugins',
+      'post /plugins',
+      'get /plugins/{name}',
+      'delete /plugins/{name}',
+      'post /plugins/{name}/update',
+      'post /plugins/{name}/approve',
+      'post /plugins/{name}/disable',
+      'post /plugins/{name}/enable',
+      'patch /plugins/{name}/settings',
+      'get /plugins/{name}/dead-letters',
+      'post /plugins/{name}/dead-letters/replay',
+      'post /plugins/{name}/dead-letters/discard',
+      'post /plugins/{name}/events/rewind',
+      'get /relay',
+      'post /relay/rewind',
+      'get /events',
+      'get /{plugin}/{*}',
     ].map((route) => route.replace(' ', ' /admin/v1'))
     expect(listed).toEqual(expect.arrayContaining(expected))
     for (const methods of Object.values(paths))
@@ -112,6 +136,15 @@ describe('what is checked', () => {
     ['PUT', '/rooms/demo/roles/a/emperor', undefined],
     ['GET', '/rooms?limit=1000', undefined],
     ['GET', '/rooms/demo/log?limit=0', undefined],
+    ['PUT', '/rooms/demo/takedown', {}],
+    ['PUT', '/rooms/demo/takedown', { reason: '' }],
+    ['PUT', '/rooms/demo/takedown', { reason: 'x'.repeat(201) }],
+    ['PUT', '/rooms/demo/takedown', { reason: 'x', caseId: 'a.b' }],
+    ['POST', '/rooms', `{"title":${'['.repeat(20_000)}${']'.repeat(20_000)}}`],
+    ['GET', '/rooms/%zz', undefined],
+    ['GET', '/events?limit=1001', undefined],
+    ['POST', '/relay/rewind', { pos: -1 }],
+    ['GET', '/plugins/Not-a-name', undefined],
   ]
   it.each(bad)('%s %s %j is refused', async (method, path, body) => {
     const answer = await ask(method, path, body === undefined ? {} : { body })
@@ -200,6 +233,33 @@ describe('writes are commands', () => {
   })
 })
 
+describe('a room is taken down', () => {
+  it('everybody leaves, it stays closed, and opens again when it is restored', async () => {
+    const at = '/rooms/stage'
+    await ask('POST', '/rooms', { body: { roomId: 'stage', title: 'Stage', ownerId: 'host' } })
+    await ask('POST', `${at}/open`)
+    const ann = await engine.connect({ token: await engine.token('ann') })
+    await ann.ok('room.join', {}, 'stage')
+    const body = { reason: 'unlawful', caseId: 'case-1' }
+    const headers = { 'idempotency-key': 'down' }
+    expect(await ask('PUT', `${at}/takedown`, { body, headers })).toMatchObject({ status: 200, body: {} })
+    expect(await ask('PUT', `${at}/takedown`, { body, headers })).toMatchObject({ status: 200 })
+    expect((await ann.next('room.taken_down')).d).toEqual(body)
+    expect(await ann.closed).toMatchObject({ code: 4502 })
+    expect(await ask('PUT', `${at}/takedown`, { body })).toMatchObject({ status: 409, body: { code: 'room.bad_state' } })
+    expect(await ask('POST', `${at}/open`)).toMatchObject({ status: 409, body: { code: 'room.taken_down' } })
+    expect((await ask('GET', at)).body).toMatchObject({ room: { state: 'closed' }, takedown: { ...body, by: 'ops' } })
+    expect(await ask('DELETE', `${at}/takedown`)).toMatchObject({ status: 200 })
+    expect(await ask('DELETE', `${at}/takedown`)).toMatchObject({ status: 409 })
+    expect((await ask('POST', `${at}/open`)).status).toBe(200)
+    const log = (await ask('GET', `${at}/log`)).body.items as { t: string; actor: string }[]
+    expect(log.filter(({ t }) => t === 'room.taken_down' || t === 'room.restored').map(({ actor }) => actor)).toEqual([
+      'ops',
+      'ops',
+    ])
+  })
+})
+
 describe('what is measured', () => {
   it('the delivery account adds up, on the page and in the metrics', async () => {
     await viewer.roundTrip()
@@ -232,7 +292,7 @@ describe('what is measured', () => {
     const labels = new Set(
       [...page.matchAll(/^livehouse_\w+\{(.*?)\} /gm)].flatMap(([, text = '']) => text.match(/\w+(?==)/g) ?? []),
     )
-    expect([...labels].sort()).toEqual(['disposition', 'lane'])
+    expect([...labels].sort()).toEqual(['disposition', 'lane', 'outcome'])
   })
 
   it('tokens never show in answers, pages or metrics', async () => {

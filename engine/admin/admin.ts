@@ -3,7 +3,8 @@
  *
  * Every route under /admin/v1 wants a bearer token with scope `operator` (`livehouse token --user ops --scope operator`), is checked
  * against its schema and shown on the OpenAPI page at /docs. /healthz and /metrics are open to whoever reaches the port.
- * A write may carry `Idempotency-Key`, and on a room `If-Match` with the ETag of the last GET.
+ * A write may carry `Idempotency-Key`, and on a room or on settings `If-Match` with the ETag of the last GET. Under
+ * `/admin/v1/<plugin>` stand the routes of each plugin.
  */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -21,6 +22,10 @@ import type { DeliveryAccounts } from '../room/account.ts'
 import type { Actor } from '../room/call.ts'
 import type { Homes } from '../room/homes.ts'
 import type { Store } from '../room/store.ts'
+import { Once, refusalFor } from './answers.ts'
+import { registerPluginEvents } from './plugin-events.ts'
+import { registerPluginRoutes } from './plugin-routes.ts'
+import { registerPlugins } from './plugins.ts'
 import { registerRooms } from './rooms.ts'
 
 export interface AdminParts {
@@ -50,15 +55,23 @@ declare module 'fastify' {
 }
 
 const bodyBytesMax = 65_536
+const urlCharsMax = 4_096
+/** Whatever writes JSON does so by recursion: a body of brackets alone must not reach the end of the stack. */
+const depthMax = 32
 
 export async function startAdmin(parts: AdminParts): Promise<Admin> {
   const { config, metrics, log } = parts
   const app = Fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
+    // As long as a line of a request may be; the router gives up at 100 unless told.
+    routerOptions: { maxParamLength: urlCharsMax },
+    frameworkErrors: (error, _request, reply) => sendInvalid(reply as FastifyReply, error.message),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
   })
   app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
+    const refused = refusalFor(error)
+    if (refused) return reply.status(refused.status).send(refused.body)
     const status = error.statusCode ?? 500
     if (status >= 500) log.error({ err: error }, 'admin request failed')
     const code = status >= 500 ? 'server.internal' : 'request.invalid'
@@ -71,15 +84,22 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
   // Many HTTP clients name a content type although they send nothing.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') return done(null, undefined)
+    const refuse = (msg: string) => done(Object.assign(new Error(msg), { statusCode: 400 }))
     try {
-      done(null, JSON.parse(body as string))
+      const value: unknown = JSON.parse(body as string)
+      if (isDeep(value)) refuse(`The body is nested deeper than ${depthMax}.`)
+      else done(null, value)
     } catch {
-      done(Object.assign(new Error('The body is no JSON.'), { statusCode: 400 }))
+      refuse('The body is no JSON.')
     }
   })
   await app.register(swagger, {
     openapi: {
-      info: { title: 'Livehouse admin API', version: '1', description: 'Rooms, settings, moderation and the delivery account.' },
+      info: {
+        title: 'Livehouse admin API',
+        version: '1',
+        description: 'Rooms, moderation, plugins, the room log and the delivery account.',
+      },
       components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
     },
   })
@@ -95,6 +115,11 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
       scope.decorateRequest('actor', null as unknown as Actor)
       scope.addHook('onRequest', (request, reply) => authorize(parts, request, reply))
       registerRooms(scope, parts)
+      const once = new Once(parts.clock, config.idemEntriesMax)
+      registerPlugins(scope, parts, once)
+      registerPluginEvents(scope, parts, once)
+      // Last, and behind all others: what stands under the name of a plugin is that plugin's.
+      registerPluginRoutes(scope, parts)
     },
     { prefix: '/admin/v1' },
   )
@@ -119,3 +144,14 @@ async function authorize({ secret, clock }: AdminParts, request: FastifyRequest,
   }
   request.actor = { userId: identity.userId, name: identity.name, anonymous: false, scope: identity.scope }
 }
+
+function isDeep(value: unknown): boolean {
+  let level: object[] = typeof value === 'object' && value !== null ? [value] : []
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth >= depthMax) return true
+    level = level.flatMap((one) => Object.values(one).filter((inner) => typeof inner === 'object' && inner !== null))
+  }
+  return false
+}
+
+const sendInvalid = (reply: FastifyReply, msg: string): void => void reply.status(400).send({ code: 'request.invalid', msg })

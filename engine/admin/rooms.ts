@@ -2,25 +2,18 @@
  * Rooms over HTTP: each write is the command of the same name on the socket, run by the room's home with the rights of an operator, so
  * both ways have the same checks, events and log. This file is the table from routes to commands.
  */
-import { type TObject, Type } from '@sinclair/typebox'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { ErrorCode } from '../../schemas/errors.ts'
+import { type TObject, type TSchema, Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type CommandName, commands, idPattern, lanes, Online, RoomInfo, Settings, WallItem } from '../../schemas/messages.ts'
 import { type Account, dispositions, imbalance } from '../room/account.ts'
-import type { Answer } from '../room/call.ts'
 import { getCommand } from '../room/commands.ts'
 import type { AdminParts } from './admin.ts'
+import { ErrorReply, etag, idempotencyKey, refusals, security, send } from './answers.ts'
 
 const Id = Type.String({ pattern: idPattern })
 const RoomParams = Type.Object({ roomId: Id })
 const UserParams = Type.Object({ roomId: Id, userId: Id })
 const RoleParams = Type.Object({ roomId: Id, userId: Id, role: commands['room.grant_role'].d.properties.role })
-const ErrorReply = Type.Object({
-  code: Type.String(),
-  msg: Type.String(),
-  retryAfterMs: Type.Optional(Type.Integer()),
-  d: Type.Optional(Type.Unknown()),
-})
 const Totals = Type.Object({ likes: Type.Integer(), shares: Type.Integer(), danmakuTotal: Type.Integer() })
 const RoomReply = Type.Object({
   room: RoomInfo,
@@ -29,10 +22,13 @@ const RoomReply = Type.Object({
   totals: Totals,
   epoch: Type.Integer(),
   wall: Type.Optional(WallItem),
+  takedown: Type.Optional(
+    Type.Object({ reason: Type.String(), caseId: Type.Optional(Type.String()), by: Type.String(), at: Type.Integer() }),
+  ),
 })
 const LaneCounts = Type.Object(Object.fromEntries(lanes.map((lane) => [lane, Type.Integer()])))
 const AccountReply = Type.Object(Object.fromEntries([...dispositions, 'imbalance'].map((kind) => [kind, LaneCounts])))
-const LogReply = Type.Object({
+export const LogReply = Type.Object({
   items: Type.Array(
     Type.Object({
       pos: Type.Integer(),
@@ -50,12 +46,16 @@ const LogReply = Type.Object({
 interface Route {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   url: string
-  command: CommandName
+  command: CommandName | 'engine.room.takedown' | 'engine.room.restore'
   summary: string
   params?: TObject
   /** Fields of the command that come from the path. */
   fromPath?: readonly string[]
+  /** Of commands that no client may send; those of clients have theirs in the contract. */
+  d?: TObject
 }
+
+const TakedownBody = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 200 }), caseId: Type.Optional(Id) })
 
 const routes: readonly Route[] = [
   { method: 'POST', url: '/rooms', command: 'room.create', summary: 'Create a room. It starts closed.' },
@@ -145,6 +145,22 @@ const routes: readonly Route[] = [
     summary: 'Take the pinned item down.',
     params: RoomParams,
   },
+  {
+    method: 'PUT',
+    url: '/rooms/:roomId/takedown',
+    command: 'engine.room.takedown',
+    summary: 'End the live, send everybody out and keep the room closed.',
+    params: RoomParams,
+    d: TakedownBody,
+  },
+  {
+    method: 'DELETE',
+    url: '/rooms/:roomId/takedown',
+    command: 'engine.room.restore',
+    summary: 'Let a room that was taken down open again.',
+    params: RoomParams,
+    d: Type.Object({}),
+  },
 ]
 
 export function registerRooms(app: FastifyInstance, parts: AdminParts): void {
@@ -155,18 +171,18 @@ export function registerRooms(app: FastifyInstance, parts: AdminParts): void {
 function registerCommand(
   app: FastifyInstance,
   parts: AdminParts,
-  { method, url, command, summary, params, fromPath = [] }: Route,
+  { method, url, command, summary, params, fromPath = [], ...route }: Route,
 ): void {
-  const d = commands[command].d as TObject
+  const { d, reply: answer } = route.d ? { d: route.d, reply: Type.Object({}) } : shapesOf(command as CommandName)
   const body = Type.Omit(d, [...fromPath], { additionalProperties: false })
   // A body may be left out where no field is needed.
   const takesBody = method !== 'GET' && Object.keys(body.properties).length > 0
   const schema = {
     summary,
-    security: [{ operator: [] }],
+    security,
     ...(params ? { params } : {}),
     ...(takesBody ? { body: body.required ? body : Type.Union([body, Type.Null()]) } : {}),
-    response: { 200: commands[command].reply, '4xx': ErrorReply, '5xx': ErrorReply },
+    response: { 200: answer, ...refusals },
   }
   app.route({
     method,
@@ -187,12 +203,10 @@ function registerCommand(
   })
 }
 
-function idempotencyKey(request: FastifyRequest): string | undefined {
-  const key = request.headers['idempotency-key']
-  return typeof key === 'string' && key.length > 0 && key.length <= 64 ? key : undefined
+function shapesOf(command: CommandName): { d: TObject; reply: TSchema } {
+  const { d, reply } = commands[command]
+  return { d: d as TObject, reply }
 }
-
-const etag = (version: number): string => `"${version}"`
 
 /** The version that the room has, when `If-Match` names another. */
 async function isStale(parts: AdminParts, request: FastifyRequest, roomId: string): Promise<number | undefined> {
@@ -204,7 +218,6 @@ async function isStale(parts: AdminParts, request: FastifyRequest, roomId: strin
 }
 
 function registerReads(app: FastifyInstance, parts: AdminParts): void {
-  const security = [{ operator: [] }]
   app.get(
     '/rooms',
     {
@@ -282,27 +295,4 @@ function registerReads(app: FastifyInstance, parts: AdminParts): void {
 function shown(account: Account) {
   const named = ([high, normal, low]: readonly [number, number, number]) => ({ high, normal, low })
   return { ...Object.fromEntries(dispositions.map((kind) => [kind, named(account[kind])])), imbalance: named(imbalance(account)) }
-}
-
-const statuses: Partial<Record<ErrorCode, number>> = {
-  'room.not_found': 404,
-  'message.not_found': 404,
-  'perm.denied': 403,
-  'perm.target_protected': 403,
-  'room.exists': 409,
-  'room.bad_state': 409,
-  'wall.empty': 409,
-  'idem.conflict': 409,
-  'idem.in_flight': 409,
-  'rate.limited': 429,
-  'room.too_many': 429,
-  'room.unavailable': 503,
-  'server.store_unavailable': 503,
-  'server.busy': 503,
-  'server.internal': 500,
-}
-
-function send(reply: FastifyReply, answer: Answer): FastifyReply {
-  if (answer.ok) return reply.send(answer.d ?? {})
-  return reply.status(statuses[answer.err.code as ErrorCode] ?? 400).send(answer.err)
 }

@@ -25,6 +25,8 @@ export interface NatsOptions {
   url: string
   /** What the server calls this client. */
   name: string
+  /** A token in front of this link's inboxes, for servers that allow each user its own: `_INBOX.<inbox>.>`. */
+  inbox?: string
   clock: Clock
   log: Log
   /** The same as `watch`, from the first connection on. */
@@ -99,7 +101,7 @@ class Link implements NatsLink {
   readonly #options: NatsOptions
   readonly #clock: Clock
   readonly #log: Log
-  readonly #inboxPrefix = `_INBOX.${randomBytes(16).toString('hex')}`
+  readonly #inboxPrefix: string
   readonly #wanted = new Set<Wanted>()
   readonly #watchers = new Set<(isUp: boolean) => void>()
   readonly #pending = new Map<string, Pending>()
@@ -116,6 +118,8 @@ class Link implements NatsLink {
 
   constructor(options: NatsOptions) {
     this.#options = options
+    const own = options.inbox === undefined ? '' : `${options.inbox}.`
+    this.#inboxPrefix = `_INBOX.${own}${randomBytes(16).toString('hex')}`
     this.#clock = options.clock
     this.#log = options.log.child({ part: 'nats' })
     if (options.onState) this.#watchers.add(options.onState)

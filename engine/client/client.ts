@@ -17,6 +17,7 @@ import { type Host, newKey, type Timer } from './host.ts'
 import { Link, type LinkRequest, type Outcome } from './link.ts'
 import { Listeners, type Off } from './listeners.ts'
 import type { JoinReply } from './normal.ts'
+import { askUntilAnswered } from './paid.ts'
 import { type CallOptions, type PluginName, Room, type RoomView } from './room.ts'
 
 export type Session = Messages['session.open']['reply']
@@ -41,9 +42,14 @@ export interface ClientOptions {
   connectTimeoutMs?: number | undefined
   /** How long a call may take, the wait for a connection included. */
   callTimeoutMs?: number | undefined
+  /** How long a gift is asked for, lost connections included. */
+  giftTimeoutMs?: number | undefined
   /** Calls that wait for an answer or for a connection. */
   callsMax?: number | undefined
 }
+
+/** Coins to spend, and beans (as text: they may be many) that were earned as a streamer and are not settled yet. */
+export type Wallet = CommandReply<'wallet.get'>
 
 export interface ClientEvents {
   state: [state: ClientState]
@@ -51,6 +57,8 @@ export interface ClientEvents {
   error: [error: unknown]
   rtt: [rttMs: number]
   'server.draining': [d: Messages['server.draining']]
+  /** The coins of this user, as they are now. */
+  'wallet.changed': [d: Messages['wallet.changed']]
   /** Every event for this user alone, by plugins: under `event` with its name, and those of third parties under their names too. */
   event: [event: PrivateEvent]
   [name: PluginName]: [d: unknown, event: PrivateEvent]
@@ -74,6 +82,7 @@ const defaults = {
   retryMsMax: 30_000,
   connectTimeoutMs: 10_000,
   callTimeoutMs: 10_000,
+  giftTimeoutMs: 60_000,
   callsMax: 64,
 }
 type Settled = typeof defaults & Omit<ClientOptions, keyof typeof defaults>
@@ -159,6 +168,11 @@ export class LiveClient {
   /** A command that a plugin owns and that concerns no room (`room.command` is for those that do); waits and fails as `call` does. */
   command<Reply = unknown>(name: string, d: object = {}, options: CallOptions = {}): Promise<Reply> {
     return this.#command(name, d, options) as Promise<Reply>
+  }
+
+  /** What this user has. Later changes come as 'wallet.changed'. Refused with `billing.unavailable` by an engine without money. */
+  wallet(): Promise<Wallet> {
+    return this.call('wallet.get', {})
   }
 
   /** Resolves with the first snapshot, however long the connection takes; rejects when the room refuses. */
@@ -395,6 +409,33 @@ export class LiveClient {
     }
   }
 
+  /** One effect, as many tries as it takes. */
+  #callPaid<T extends CommandName>(t: T, d: CommandInput<T>, room: Room, ik: string): Promise<CommandReply<T>> {
+    const { callTimeoutMs, giftTimeoutMs } = this.#options
+    return askUntilAnswered({
+      host: this.#host,
+      ready: (timeoutMs) => this.#joinedAgain(room, timeoutMs),
+      ask: (timeoutMs) => this.call(t, d, { room: room.id, ik, timeoutMs }),
+      tryMs: callTimeoutMs,
+      timeoutMs: giftTimeoutMs,
+    })
+  }
+
+  /** A gift may overtake the join that was sent before it, and would find nobody in the room. */
+  #joinedAgain(room: Room, timeoutMs: number): Promise<void> {
+    const isDecided = () => room.status === 'joined' || room.status === 'ended'
+    if (isDecided()) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        off()
+        timer.cancel()
+        resolve()
+      }
+      const off = room.on('status', () => isDecided() && done())
+      const timer = this.#host.after(timeoutMs, done)
+    })
+  }
+
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => void this.#host.after(ms, resolve))
   }
@@ -402,9 +443,10 @@ export class LiveClient {
   // -------------------------------------------------------------- rooms
 
   #addRoom(id: string, source: string | undefined): Membership {
-    const room = new Room(id, source, {
+    const room: Room = new Room(id, source, {
       call: (t, d, options) => this.call(t, d, { ...options, room: id }),
       callOnce: (t, d) => this.#callOnce(t, d, id),
+      callPaid: (t, d, ik) => this.#callPaid(t, d, room, ik ?? newKey()),
       command: (name, d, options) => this.#command(name, d, { ...options, room: id }),
       leave: () => this.#leave(id),
       fault: (error) => this.#fault(error),
@@ -478,8 +520,9 @@ export class LiveClient {
   #private({ t, at, d }: EventEnvelope): void {
     const event: PrivateEvent = { t, at, d }
     this.#listeners.emit('event', event)
+    if (t === 'wallet.changed') this.#listeners.emit(t, d as Messages['wallet.changed'])
     // Any other name may be one of this client's own.
-    if (isPluginName(t)) this.#listeners.emit(t, d, event)
+    else if (isPluginName(t)) this.#listeners.emit(t, d, event)
   }
 
   #draining(d: Messages['server.draining']): void {

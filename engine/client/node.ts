@@ -11,9 +11,22 @@ import { type ClientOptions, LiveClient } from './client.ts'
 import { type Host, type Socket, surroundings } from './host.ts'
 
 export type { CommandInput, CommandName, CommandReply, EventData, EventName, Messages } from '../../schemas/messages.ts'
-export type { ClientEvents, ClientOptions, ClientState, LiveClient, PrivateEvent, Session } from './client.ts'
+export type { ClientEvents, ClientOptions, ClientState, LiveClient, PrivateEvent, Session, Wallet } from './client.ts'
 export { ClientClosedError, ConnectionLostError, type RefusalDetail, RefusedError, TooManyCallsError } from './faults.ts'
-export type { DanmakuEvent, PluginName, Resync, RoomEnd, RoomEvent, RoomEvents, RoomStatus, RoomView } from './room.ts'
+export { newKey } from './host.ts'
+export type {
+  BoardName,
+  DanmakuEvent,
+  Gift,
+  GiftSend,
+  PluginName,
+  Resync,
+  RoomEnd,
+  RoomEvent,
+  RoomEvents,
+  RoomStatus,
+  RoomView,
+} from './room.ts'
 export type { RoomState } from './room-state.ts'
 
 export const nodeHost: Host = {

@@ -10,8 +10,10 @@ const replyLists: Partial<Record<CommandName, readonly string[]>> = {
   'room.list': ['items'],
   'room.list_restrictions': ['mutes', 'bans', 'roles'],
   'danmaku.remove': ['ids'],
+  'gift.list': ['items'],
+  'rank.get': ['rows'],
 }
-const eventLists: Partial<Record<EventName, readonly string[]>> = { 'message.removed': ['ids'] }
+const eventLists: Partial<Record<EventName, readonly string[]>> = { 'message.removed': ['ids'], 'rank.changed': ['rows'] }
 
 /** By name: of plugins there may be any, one that every object has included. */
 function withLists(d: unknown, lists: Readonly<Record<string, readonly string[]>>, name: string): unknown {
@@ -30,9 +32,15 @@ export function normalJoin(reply: JoinReply): JoinReply {
   return full
 }
 
+const normalGifts = ({ items, version }: CommandReply<'gift.list'>): CommandReply<'gift.list'> => ({
+  items: items.map((item) => ({ ...item, tags: item.tags ?? [] })),
+  version,
+})
+
 export function normalReply(command: string, d: unknown): unknown {
   if (command === 'room.join') return normalJoin(d as JoinReply)
-  return withLists(d, replyLists, command)
+  const reply = withLists(d, replyLists, command)
+  return command === 'gift.list' ? normalGifts(reply as CommandReply<'gift.list'>) : reply
 }
 
 export function normalEvent(t: string, d: unknown): unknown {

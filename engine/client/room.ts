@@ -69,11 +69,27 @@ export interface CallOptions {
   timeoutMs?: number | undefined
 }
 
+export type Gift = CommandReply<'gift.list'>['items'][number]
+export type BoardName = CommandInput<'rank.get'>['board']
+export interface GiftSend {
+  giftId: string
+  /** 1 when left out. */
+  count?: number | undefined
+  /** Who gets it; the owner of the room when left out. */
+  to?: string | undefined
+  /** The same for all sends that are to be shown as one combo. */
+  comboId?: string | undefined
+  /** To ask once more for a gift whose answer never came: the key of that one, with the same gift, count and combo. */
+  ik?: string | undefined
+}
+
 /** How a room reaches the engine; `client.ts` gives it. */
 export interface RoomLine {
   call<T extends CommandName>(t: T, d: CommandInput<T>, options: CallOptions): Promise<CommandReply<T>>
   /** As `call`, with a key and one more try after a lost connection. */
   callOnce<T extends CommandName>(t: T, d: CommandInput<T>): Promise<CommandReply<T>>
+  /** With a key, across as many reconnects as it takes (`paid.ts`). */
+  callPaid<T extends CommandName>(t: T, d: CommandInput<T>, ik: string | undefined): Promise<CommandReply<T>>
   command(name: string, d: object, options: CallOptions): Promise<unknown>
   leave(): void
   fault(error: unknown): void
@@ -133,6 +149,30 @@ export class Room {
 
   like(n = 1): Promise<CommandReply<'like.tap'>> {
     return this.call('like.tap', { n })
+  }
+
+  /** What can be given here now, cheapest first. */
+  gifts(): Promise<CommandReply<'gift.list'>> {
+    return this.call('gift.list', {})
+  }
+
+  /**
+   * Gives a gift exactly once: it is asked for with one key until the engine has answered, across reconnects too. Throws `RefusedError`
+   * when the answer is no; after `giftTimeoutMs` without any answer `ConnectionLostError`, and whoever asks again brings the same `ik`.
+   */
+  sendGift({ giftId, count, to, comboId, ik }: GiftSend): Promise<CommandReply<'gift.send'>> {
+    const d: CommandInput<'gift.send'> = {
+      giftId,
+      ...(count === undefined ? {} : { count }),
+      ...(to === undefined ? {} : { to }),
+      ...(comboId === undefined ? {} : { comboId }),
+    }
+    return this.#line.callPaid('gift.send', d, ik)
+  }
+
+  /** Who gave most, best first; with `place` and `scoreCoin` of this user when they gave something. */
+  rank(board: BoardName, { limit }: { limit?: number | undefined } = {}): Promise<CommandReply<'rank.get'>> {
+    return this.call('rank.get', { board, ...(limit === undefined ? {} : { limit }) })
   }
 
   /** Any command to this room. */

@@ -22,7 +22,7 @@ import { Addresses } from './addresses.ts'
 import { Edge } from './edge.ts'
 import { Gateway } from './gateway.ts'
 import type { UserEventHead } from './private.ts'
-import { pluginCommandsInFlightMax } from './session.ts'
+import { besideInFlightMax } from './session.ts'
 import { signToken } from './tokens.ts'
 
 type Run = (call: Call, home: Home | undefined) => void
@@ -63,7 +63,13 @@ async function start(options: Partial<Config> = {}) {
   const store = openStoreInline({ file: ':memory:', roomsMax: config.roomsMax })
   const scheduler = new Scheduler(clock, onError)
   const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
-  const hooks = { guards: new Guards(onError), transforms: new Transforms(onError), plugins: table, onCommitted() {} }
+  const hooks = {
+    guards: new Guards(onError),
+    transforms: new Transforms(onError),
+    plugins: table,
+    billing: undefined,
+    onCommitted() {},
+  }
   const homes = new Homes({ clock, newId, bus, store, config, scheduler, accounts, meters, onError, ...hooks })
   await homes.start()
   const addresses = new Addresses(clock, { connectionsMax: 1_000, connectsPerSMax: 1_000 })
@@ -84,6 +90,7 @@ async function start(options: Partial<Config> = {}) {
     fanout: gateway,
     accounts,
     plugins: table,
+    guards: hooks.guards,
     secret,
     onError,
   })
@@ -250,26 +257,26 @@ describe.each(encodings)('%s: commands of plugins', (encoding) => {
       })
     const host = await user('host', encoding)
     await host.ok('room.join', {}, 'demo')
-    const asked = Array.from({ length: pluginCommandsInFlightMax }, (_, n) => host.call('x.slow.ask', { n }))
-    await heldUntil(pluginCommandsInFlightMax)
+    const asked = Array.from({ length: besideInFlightMax }, (_, n) => host.call('x.slow.ask', { n }))
+    await heldUntil(besideInFlightMax)
     expect(await host.refused('x.slow.ask')).toMatchObject({ code: 'session.inbox_full', retryAfterMs: expect.any(Number) })
     await host.ok('room.update', { title: 'Not held up' }, 'demo')
     // Another session has its own eight.
     const ann = await user('ann', encoding)
     const other = ann.call('x.slow.ask')
-    await heldUntil(pluginCommandsInFlightMax + 1)
+    await heldUntil(besideInFlightMax + 1)
     // In any order: each answer finds its question.
     for (const call of held.slice(1)) accept(call, call.d)
     expect(await asked[3]).toMatchObject({ ok: true, d: { n: 3 } })
     const again = host.call('x.slow.ask', { n: 'again' })
-    await heldUntil(pluginCommandsInFlightMax + 2)
+    await heldUntil(besideInFlightMax + 2)
     for (const call of held) accept(call, call.d)
     expect(await again).toMatchObject({ ok: true, d: { n: 'again' } })
     expect(await asked[0]).toMatchObject({ ok: true, d: { n: 0 } })
     expect(await other).toMatchObject({ ok: true })
     // A session that has gone: its answer goes nowhere, and nobody is hurt.
     const gone = ann.call('x.slow.ask').catch(() => {})
-    await heldUntil(pluginCommandsInFlightMax + 3)
+    await heldUntil(besideInFlightMax + 3)
     await ann.close()
     await gone
     accept(held.at(-1) as Call, {})
@@ -280,7 +287,7 @@ describe.each(encodings)('%s: commands of plugins', (encoding) => {
     const { table, user } = await start({ requestTimeoutMs: 100 })
     table.add('x.slow.ask', { room: false }, () => {})
     const ann = await user('ann', encoding)
-    const all = await Promise.all(Array.from({ length: pluginCommandsInFlightMax }, () => ann.refused('x.slow.ask')))
+    const all = await Promise.all(Array.from({ length: besideInFlightMax }, () => ann.refused('x.slow.ask')))
     for (const err of all) expect(err).toMatchObject({ code: 'room.unavailable' })
     expect(await ann.refused('x.slow.ask')).toMatchObject({ code: 'room.unavailable' })
   })

@@ -99,8 +99,8 @@ export class Relay {
         this.#reconcile(room, answer.joined)
         this.#admit(session, room)
       }
-      // The home may have counted us in although its answer was lost, or our socket is gone by now.
-      if (session.isClosed || (!answer.ok && answer.err.code === 'room.unavailable')) this.#leaveHome(session, room)
+      // The home may have counted us in although its answer was lost, or our socket is gone by now. Who was in before stays in.
+      if (session.isClosed || (isUnheard(answer) && !this.find(session, roomId))) this.#leaveHome(session, room)
       this.#letGo(room)
       onAnswer(answer)
     })

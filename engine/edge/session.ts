@@ -51,8 +51,8 @@ export interface SessionCounts {
 
 const roomId = new RegExp(idPattern)
 const refusalWindowMs = 10_000
-/** Commands of plugins under way for one session: a plugin that hangs must not make this connection hoard calls. */
-export const pluginCommandsInFlightMax = 8
+/** Paid commands and commands of plugins under way for one session. */
+export const besideInFlightMax = 8
 const nobody: Actor = { userId: '', name: '', anonymous: true, scope: [] }
 
 export class Session implements SocketHandler {
@@ -80,7 +80,7 @@ export class Session implements SocketHandler {
   #busy = false
   /** Joins asked for and not answered: they count against the bound too. */
   joining = 0
-  #ownedInFlight = 0
+  #besideInFlight = 0
   #malformed = 0
   #refusals = 0
   #refusalsSince = 0
@@ -212,8 +212,21 @@ export class Session implements SocketHandler {
     const refused = this.#check(request, commands[request.t])
     if (refused) return finish(refused)
     const checked = check(request.t, request.d)
-    if (checked.ok) this.#host.run(this, { ...request, d: checked.d }, finish)
-    else finish(refusal('request.invalid', checked.detail))
+    if (!checked.ok) return finish(refusal('request.invalid', checked.detail))
+    const run = { ...request, d: checked.d }
+    if (commands[request.t].run === 'paid') this.#runBeside(run, finish)
+    else this.#host.run(this, run, finish)
+  }
+
+  /** Beside everything else, up to a bound: what may take long must not make this connection hoard calls. */
+  #runBeside(request: RequestEnvelope, answer: (answer: Answer) => void): void {
+    if (this.#besideInFlight >= besideInFlightMax)
+      return answer(refusal('session.inbox_full', { retryAfterMs: 1_000, d: { max: besideInFlightMax } }))
+    this.#besideInFlight++
+    this.#host.run(this, request, (given) => {
+      this.#besideInFlight--
+      answer(given)
+    })
   }
 
   /** It may have waited behind `session.open`, and its plugin may have gone meanwhile. */
@@ -224,13 +237,7 @@ export class Session implements SocketHandler {
     if (refused) return this.#answer(request, refused)
     const checked = checkOwned(request.d)
     if (!checked.ok) return this.#answer(request, refusal('request.invalid', checked.detail))
-    if (this.#ownedInFlight >= pluginCommandsInFlightMax)
-      return this.#answer(request, refusal('session.inbox_full', { retryAfterMs: 1_000, d: { max: pluginCommandsInFlightMax } }))
-    this.#ownedInFlight++
-    this.#host.run(this, { ...request, room: rule.room ? request.room : undefined }, (answer) => {
-      this.#ownedInFlight--
-      this.#answer(request, answer)
-    })
+    this.#runBeside({ ...request, room: rule.room ? request.room : undefined }, (answer) => this.#answer(request, answer))
   }
 
   #check({ t, room }: RequestEnvelope, rule: PluginCommand): Answer | undefined {

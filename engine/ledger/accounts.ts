@@ -55,10 +55,13 @@ const compiled = chart.map(([pattern, ledger, normal, mayBeNegative, meaning]) =
 /** Names come with every gift and there are few kinds: what was found is kept, up to a bound. */
 const known = new Map<string, AccountKind>()
 const knownMax = 200_000
+/** The longest name of the chart has an id of 64 and 25 more. */
+const nameMax = 128
 
 export function accountKind(name: string): AccountKind | undefined {
   const found = known.get(name)
   if (found) return found
+  if (name.length > nameMax) return undefined
   const kind = compiled.find(({ expression }) => expression.test(name))?.kind
   if (!kind) return undefined
   if (known.size >= knownMax) known.clear()

@@ -27,6 +27,7 @@ export interface Shares {
 }
 
 const whole = 10_000n
+const termNames = ['streamerBps', 'guildBps', 'paidBps', 'bonusBps'] as const
 
 /** Throws on terms that give away more than there is: whoever makes terms checks them with `termsProblem` first. */
 export function splitIncome({ paid, bonus }: Spent, terms: SplitTerms): Shares {
@@ -39,9 +40,12 @@ export function splitIncome({ paid, bonus }: Spent, terms: SplitTerms): Shares {
 }
 
 /** Why terms cannot be used; undefined when they can. */
-export function termsProblem({ streamerBps, guildBps, paidBps, bonusBps }: SplitTerms): string | undefined {
-  for (const [name, bps] of Object.entries({ streamerBps, guildBps, paidBps, bonusBps }))
+export function termsProblem(terms: SplitTerms): string | undefined {
+  for (const name of termNames) {
+    const bps = terms[name]
     if (!Number.isInteger(bps) || bps < 0 || bps > 10_000) return `${name}: ${bps} is not a whole number from 0 to 10000`
-  if (streamerBps + guildBps > 10_000) return `streamerBps and guildBps are ${streamerBps + guildBps} together, more than 10000`
+  }
+  const together = terms.streamerBps + terms.guildBps
+  if (together > 10_000) return `streamerBps and guildBps are ${together} together, more than 10000`
   return undefined
 }

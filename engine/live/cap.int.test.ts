@@ -102,7 +102,9 @@ it('a reply reaches the one replied to although it was sampled out; owner and st
   let release = () => {}
   const held = new Promise<void>((resolve) => (release = resolve))
   const meters = new HookMeters({ kind: 'guard', on: 'danmaku.send' })
-  engine.guards.set('danmaku.send', [{ plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) }])
+  engine.guards.set('danmaku.send', [
+    { plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) },
+  ])
   const all = [bob.call('danmaku.send', { text: 'b' }, 'demo'), ann.call('danmaku.send', { text: 'a' }, 'demo')]
   await Promise.all([bob.roundTrip(), ann.roundTrip()])
   all.push(host.call('danmaku.send', { text: 'from the owner' }, 'demo'))

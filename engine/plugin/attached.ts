@@ -10,6 +10,7 @@ import type { LiveEvents } from './live-events.ts'
 import { type HookKind, type HookOf, type ManifestShape, manifestHash } from './manifest.ts'
 import { HookMeters } from './meters.ts'
 import type { Place, PlaceKind } from './place.ts'
+import type { RemotePlace } from './remote-place.ts'
 import { Schedules } from './schedules.ts'
 
 /** Where a plugin's code comes from, so that it can be loaded again. */
@@ -25,6 +26,8 @@ export class Attached {
   row: PluginRow
   source: PluginSource
   place: Place | undefined
+  /** Of a remote plugin: another version that takes over when an instance of it can be asked. */
+  next: RemotePlace | undefined
   /** Event hooks by name, of the current manifest. */
   readonly eventHooks = new Map<string, { index: number; budgetMs: number }>()
   consumer: Consumer | undefined

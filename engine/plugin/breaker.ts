@@ -1,6 +1,10 @@
 /**
  * Stops asking an instance that does not answer: open after three time-outs in a row, or when over 5 % of at least 20 answers within
  * 10 s failed. Then nobody asks for `openMs`; after that one question is let through, and its outcome closes it or doubles the pause.
+ *
+ *     if (breaker.allows(now)) ask().then(() => breaker.succeeded(now), (error) => breaker.failed(now, isLate(error)))
+ *
+ * Every question that was allowed must end in `succeeded`, `failed` or `abandoned`, or the trial would never end.
  */
 export interface BreakerOptions {
   inARowMax: number
@@ -52,23 +56,28 @@ export class Breaker {
     return !this.isOpen || (!this.#trial && now >= this.#openUntil)
   }
 
-  succeeded(now: number): void {
+  /** The question had no outcome that says anything about the instance (the line was cut): the next one is the trial. */
+  abandoned(): void {
+    this.#trial = false
+  }
+
+  /** `count`: answers that came together. */
+  succeeded(now: number, count = 1): void {
     this.#inARow = 0
-    this.#count(now, 0)
+    this.#count(now, count, 0)
     if (!this.isOpen || !this.#trial) return // a late success of before says nothing about now
     this.isOpen = false
     this.#trial = false
     this.#openMs = this.#options.openMsMin
-    this.#calls = this.#failed = 0
+    this.#calls = this.#failed = this.answered = 0
     this.#onChange(false, 'answers again')
   }
 
-  failed(now: number, isTimeout: boolean): void {
+  /** `count`: failures that came together; in a row they are one. */
+  failed(now: number, isTimeout: boolean, count = 1): void {
     if (this.answered > 0) this.#inARow = 0
     this.#inARow = isTimeout ? this.#inARow + 1 : 0
-    this.#count(now, 1)
-    this.#calls += this.answered
-    this.answered = 0
+    this.#count(now, count, count)
     if (this.isOpen) {
       if (this.#trial) this.#reopen(now)
       return
@@ -79,13 +88,15 @@ export class Breaker {
       this.#open(now, `${this.#failed} of ${this.#calls} answers failed`)
   }
 
-  #count(now: number, failed: number): void {
+  #count(now: number, calls: number, failed: number): void {
     if (now - this.#windowAt > this.#options.windowMs) {
       this.#windowAt = now
-      this.#calls = this.#failed = 0
+      // Nobody knows when those were answered; an hour of successes must not outweigh ten seconds of failures.
+      this.#calls = this.#failed = this.answered = 0
     }
-    this.#calls++
+    this.#calls += calls + this.answered
     this.#failed += failed
+    this.answered = 0
   }
 
   #open(now: number, reason: string): void {

@@ -22,6 +22,19 @@ export interface PluginCommandHead {
   actor: Actor
   hops: number
 }
+/** What a user is to pay, and what they get for it. */
+export interface PayAsk {
+  userId: string
+  provider: string
+  /** In fen. */
+  priceMinor: number
+  coins: number
+  bonusCoins: number
+  /** The same user and key get the same order again. */
+  ik?: string
+}
+export type PayAnswer = { rechargeId: string; payUrl: string } | { code: string; msg: string }
+
 export interface CallParts {
   clock: Clock
   bus: Bus
@@ -32,6 +45,8 @@ export interface CallParts {
   /** Of one plugin, in all. */
   callsPerSMax: number
   command(roomId: string | undefined, head: PluginCommandHead): Promise<Answer>
+  /** Unset: nothing can be paid here. */
+  pay?: ((ask: PayAsk) => Promise<PayAnswer>) | undefined
   onRefused(plugin: string, call: string, error: CallError): void
 }
 
@@ -48,6 +63,14 @@ const Id = Type.String({ pattern: idPattern })
 const Reason = Type.Optional(Type.String({ maxLength: 200 }))
 const EventName = Type.String({ maxLength: 96 })
 const roomOnly = { roomId: Id }
+const PayShape = Type.Object({
+  userId: Id,
+  provider: Type.String({ maxLength: 32 }),
+  priceMinor: Type.Integer({ minimum: 1, maximum: 100_000_000 }),
+  coins: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
+  bonusCoins: Type.Integer({ minimum: 0, maximum: 10_000_000 }),
+  ik: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+})
 const d = (name: keyof typeof commands) => (commands[name].d as TObject).properties
 
 interface CallSpec {
@@ -59,6 +82,8 @@ interface Running {
   // biome-ignore lint/suspicious/noExplicitAny: checked against `shape` before it gets here.
   d: any
   hops: number
+  /** The input of the hook run that it comes from. */
+  cause: unknown
 }
 
 export class Calls {
@@ -102,7 +127,7 @@ export class Calls {
     }
     const hops = hopsOf(cause) + 1
     if (hops > hopsMax) throw new CallError('call.too_deep', `more than ${hopsMax} plugins in a row`)
-    return spec.run({ caller, d, hops })
+    return spec.run({ caller, d, hops, cause })
   }
 
   #checkRight({ manifest, grant }: Caller, name: string): void {
@@ -131,6 +156,16 @@ export class Calls {
     const answer = await this.#parts.command(roomId, { t, d: pick(rest), actor: actorOf(caller.manifest.name), hops })
     if (answer.ok) return answer.d
     throw new CallError(answer.err.code, answer.err.msg)
+  }
+
+  /** For whoever asked the plugin, and for nobody else: an order is made in the name of a user. */
+  async #pay({ d, cause }: Running): Promise<unknown> {
+    const ask = d as PayAsk
+    if (askerOf(cause) !== ask.userId) throw new CallError('perm.denied', 'userId: not the user whose command this is')
+    const answer = await this.#parts.pay?.(ask)
+    if (!answer) throw new CallError('billing.unavailable', 'this engine keeps no ledger')
+    if ('code' in answer) throw new CallError(answer.code, answer.msg)
+    return answer
   }
 
   /** The lane of an event that this plugin may send, if it may. */
@@ -215,6 +250,7 @@ export class Calls {
       'engine.message.release': asCommand(Type.Object({ ...roomOnly, caseId: Id }), 'engine.message.release'),
       'engine.message.reject': asCommand(Type.Object({ ...roomOnly, caseId: Id, msg: Reason }), 'engine.message.reject'),
       'engine.wall.show': asCommand(Type.Object({ ...roomOnly, ...d('wall.show') }), 'wall.show'),
+      'engine.pay.create': { shape: PayShape, run: (call) => this.#pay(call) },
     }
   }
 }
@@ -226,6 +262,9 @@ export const actorOf = (plugin: string): Actor => ({
   anonymous: false,
   scope: ['operator'],
 })
+
+/** Of a command; a run that is over, an event and a schedule have none. */
+const askerOf = (cause: unknown): unknown => (Object((Object(cause) as { from?: unknown }).from) as { userId?: unknown }).userId
 
 const hopsOf = (cause: unknown): number => {
   const { hops } = Object(cause) as { hops?: unknown }

@@ -71,6 +71,21 @@ export interface Context<S extends TObject = TObject, E extends Emitted = Emitte
     reject(roomId: string, caseId: string, msg?: string): Promise<void>
   }
   readonly wall: { show(roomId: string, options: { text: string; showMs?: number }): Promise<void> }
+  readonly pay: {
+    /**
+     * An order of coins for the user whose command this is, and where it is paid: an address, or a path on the public port. Coins come
+     * when the provider says that it was paid. At most 100,000,000 fen and 10,000,000 coins, bonus included; with `ik` the same order
+     * again for the same key.
+     */
+    create(order: {
+      userId: string
+      provider: string
+      priceMinor: number
+      coins: number
+      bonusCoins: number
+      ik?: string
+    }): Promise<{ rechargeId: string; payUrl: string }>
+  }
   /** This plugin's own tables, after its migrations. */
   readonly db: PluginDb
   readonly clock: { now(): number }

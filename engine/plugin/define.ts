@@ -69,7 +69,7 @@ export interface TransformHook<T extends TransformedCommand, C> {
   run(
     ask: Ask<TransformedCommands[T]['d']>,
     ctx: C,
-  ): TransformedCommands[T]['patch'] | Promise<TransformedCommands[T]['patch']> | undefined
+  ): TransformedCommands[T]['patch'] | undefined | Promise<TransformedCommands[T]['patch'] | undefined>
 }
 
 /** Price, accounts and split of what costs money. Exactly one owner, named in the configuration; late or failed: refused. */
@@ -131,6 +131,8 @@ export interface RouteRequest {
   body: unknown
   /** The operator whose token it is. */
   actor: string
+  /** The `Idempotency-Key` that came with it: the same one again asks for no second effect. */
+  ik?: string
 }
 /** Under `/admin/v1/<plugin>`, for operators: `'GET /questions/:id'`. */
 export interface RouteHook<C> {
@@ -169,6 +171,7 @@ export const engineCalls = [
   'engine.message.release',
   'engine.message.reject',
   'engine.wall.show',
+  'engine.pay.create',
 ] as const
 export type EngineCallName = (typeof engineCalls)[number]
 

@@ -69,7 +69,12 @@ describe('weighing', () => {
 describe('at once, or later', () => {
   test('verdicts at once come without a promise', () => {
     expect(setup(guard(() => allow)).rule()).not.toBeInstanceOf(Promise)
-    expect(setup(guard(() => allow), guard(() => shadow)).rule()).not.toBeInstanceOf(Promise)
+    expect(
+      setup(
+        guard(() => allow),
+        guard(() => shadow),
+      ).rule(),
+    ).not.toBeInstanceOf(Promise)
   })
 
   test('one that takes its time makes all of them late, and each is still asked once', async () => {
@@ -78,7 +83,10 @@ describe('at once, or later', () => {
       asked++
       return allow
     }
-    const ruling = setup(guard(count), guard(async () => count() && shadow)).rule()
+    const ruling = setup(
+      guard(count),
+      guard(async () => count() && shadow),
+    ).rule()
     expect(ruling).toBeInstanceOf(Promise)
     expect((await ruling).verdict).toEqual(shadow)
     expect(asked).toBe(2)
@@ -100,7 +108,10 @@ describe('a guard that cannot be asked', () => {
   ]
 
   test.each(failures)('that %s counts as its policy: open is tagged, closed is refused', async (_, check) => {
-    const open = setup(guard(check, { plugin: 'filter' }), guard(() => allow))
+    const open = setup(
+      guard(check, { plugin: 'filter' }),
+      guard(() => allow),
+    )
     expect(await open.rule()).toEqual({ verdict: allow, unchecked: ['filter'] })
     expect(open.failed).toEqual(['filter danmaku.send'])
     const closed = setup(guard(check, { onFailure: 'closed' }))
@@ -109,7 +120,12 @@ describe('a guard that cannot be asked', () => {
 
   test('stays tagged under a shadow by another', async () => {
     const broken = guard(() => Promise.reject(new Error('no')), { plugin: 'filter' })
-    expect(await setup(broken, guard(() => shadow)).rule()).toEqual({ verdict: shadow, unchecked: ['filter'] })
+    expect(
+      await setup(
+        broken,
+        guard(() => shadow),
+      ).rule(),
+    ).toEqual({ verdict: shadow, unchecked: ['filter'] })
   })
 
   test('is counted by what went wrong, and verdicts by kind', async () => {

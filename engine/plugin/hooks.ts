@@ -5,7 +5,7 @@
  * attaches, because a remote plugin may have been compiled against anything. A new hook is a line in a type and in its table, and the
  * call of `guards.ask` in the command's code.
  */
-import type { CommandInput, DanmakuData, EventData, EventName, Lane } from '../../schemas/messages.ts'
+import type { CommandInput, CommandReply, DanmakuData, EventData, EventName, Lane } from '../../schemas/messages.ts'
 import { events } from '../../schemas/messages.ts'
 
 /** Hooks are versioned by their major; the engine serves this one and the one before it. */
@@ -57,6 +57,7 @@ export interface GuardedCommands {
   'room.join': { source?: string }
   'danmaku.send': CommandInput<'danmaku.send'> & { text: string }
   'wall.show': CommandInput<'wall.show'>
+  'gift.send': CommandInput<'gift.send'> & { to: string; count: number }
 }
 export type GuardedCommand = keyof GuardedCommands
 
@@ -71,6 +72,7 @@ export const guardedCommands: Readonly<Record<GuardedCommand, { holdable: boolea
   'room.join': { holdable: false },
   'danmaku.send': { holdable: true },
   'wall.show': { holdable: false },
+  'gift.send': { holdable: false },
 }
 
 export interface Allow {
@@ -118,12 +120,15 @@ export interface TransformedCommands {
     d: Pick<DanmakuData, 'text' | 'mode' | 'color' | 'size'>
     patch: { text?: string; mode?: DanmakuData['mode']; color?: number; size?: DanmakuData['size'] }
   }
+  /** The catalogue: `items` is empty before the first transform. */
+  'gift.list': { d: CommandReply<'gift.list'> & { ownerId: string }; patch: { items?: CommandReply<'gift.list'>['items']; version?: string } }
   /** `ext`: this plugin's own state of the room, for somebody who comes late. It arrives with the snapshot. */
   'room.join': { d: { source?: string }; patch: { ext?: Json } }
 }
 export type TransformedCommand = keyof TransformedCommands
 export const transformedCommands: Readonly<Record<TransformedCommand, readonly string[]>> = {
   'danmaku.send': ['text', 'mode', 'color', 'size'],
+  'gift.list': ['items', 'version'],
   'room.join': ['ext'],
 }
 
@@ -145,8 +150,10 @@ export interface PostingTemplate {
   valueCoin: number
   /** The payer's accounts in the order in which they are emptied. */
   payFrom: readonly string[]
-  /** Who gets which share of it; what rounding leaves goes to the platform. */
+  /** Who gets which share of it: `streamer:<id>`, `guild:<id>`; what rounding leaves goes to the platform. */
   split: readonly { to: string; bps: number }[]
+  /** What the room shows of it. `unitCoin` times the count is the price. */
+  show: { name: string; unitCoin: number; effectId: string; comboable: boolean; comboTimeoutMs: number }
   contractVersion: string
   catalogVersion: string
 }

@@ -9,6 +9,7 @@
  * passes `calls.ts`, whatever place it comes from. What the operator decided is kept in core.db; a remote plugin that was approved is in
  * force from the start of the engine on, even before its first instance: a closed guard stays closed.
  */
+import { fileURLToPath } from 'node:url'
 import { commands as coreCommands } from '../../schemas/messages.ts'
 import { codecOf } from '../../schemas/wire.ts'
 import type { Bus } from '../base/bus.ts'
@@ -24,7 +25,7 @@ import type { Home } from '../room/home.ts'
 import { ranksOfScope } from '../room/rights.ts'
 import type { LogEntry, PluginRow, Store } from '../room/store.ts'
 import { Attached, type PluginSource } from './attached.ts'
-import { actorOf, Calls, type PluginCommandHead } from './calls.ts'
+import { actorOf, type CallParts, Calls, type PluginCommandHead } from './calls.ts'
 import { Consumer, consumerLimits } from './consumers.ts'
 import { CallError } from './context.ts'
 import type { AnyPlugin, CommandAsk, PluginEvent } from './define.ts'
@@ -33,6 +34,7 @@ import {
   type ChargeAnswer,
   type ChargedCommand,
   isDurable,
+  type PostingTemplate,
   type SystemEventName,
   type SystemEvents,
   systemEvents,
@@ -49,6 +51,7 @@ import {
   ManifestError,
   type ManifestShape,
   manifestHash,
+  pluginNamePattern,
 } from './manifest.ts'
 import { exportHook, hookMetrics } from './meters.ts'
 import type { InstanceInfo, Place, PlaceEvents, PlaceKind, PlaceParts } from './place.ts'
@@ -72,6 +75,7 @@ export interface HostParts {
   sdk: string
   /** To the home of a room, or to all homes. */
   command(roomId: string | undefined, head: PluginCommandHead): Promise<Answer>
+  pay?: CallParts['pay']
   onError(error: unknown, where: string): void
 }
 
@@ -80,6 +84,7 @@ export type PluginErrorName =
   | 'plugin.exists'
   | 'plugin.disabled'
   | 'plugin.bad_state'
+  | 'plugin.stale'
   | 'plugin.bad_settings'
   | 'plugin.too_many'
   | 'plugin.not_loaded'
@@ -105,6 +110,7 @@ export interface PluginInfo {
   state: PluginState
   /** What it asks for beyond its grant. */
   asks: string[]
+  domains: readonly string[]
   settings: unknown
   settingsVersion: number
   settingsSchema: unknown
@@ -115,7 +121,7 @@ export interface PluginInfo {
   /** Events of the room log. */
   events: { lag: number; delivered: number; retried: number; dead: number; skipped: number } | undefined
   /** Events that are in no log. */
-  live: { delivered: number; failed: number; dropped: number } | undefined
+  live: { queued: number; delivered: number; failed: number; dropped: number } | undefined
   calls: number
   callsRefused: number
   changedAt: number
@@ -137,6 +143,12 @@ export interface HookInfo {
 /** A program's own object, or a file. */
 export type AttachFrom = { plugin: AnyPlugin } | { file: string; place: 'inline' | 'worker' }
 
+/** Whose place it is, for what it tells and asks; filled in as it becomes known. */
+interface About {
+  name: string
+  manifest?: ManifestShape
+  attached?: Attached
+}
 interface PendingInstance {
   instance: RemoteInstance
   manifest: ManifestShape
@@ -161,7 +173,7 @@ export class PluginHost implements PluginCommands {
   readonly #pending = new Map<string, PendingInstance[]>()
   /** One change of a plugin at a time. */
   readonly #turns = new Map<string, Promise<unknown>>()
-  readonly #ownCounts = new Map<string, { value: number }>()
+  readonly #ownCounts = new Map<string, Map<string, { value: number }>>()
   readonly #lines = new Map<string, { at: number; count: number }>()
   #systemSeq = 0
   #stopping = false
@@ -180,6 +192,7 @@ export class PluginHost implements PluginCommands {
       eventsPerRoomPerSMax: config.pluginEventsPerRoomPerSMax,
       callsPerSMax: config.pluginCallsPerSMax,
       command: (roomId, head) => parts.command(roomId, head),
+      pay: parts.pay,
       onRefused: (plugin, call, { code, message }) => {
         if (this.#mayLog(plugin)) log.warn({ plugin, call, code, reason: message }, 'call of a plugin refused')
       },
@@ -213,7 +226,8 @@ export class PluginHost implements PluginCommands {
   /** A remote plugin that was approved is in force before its first instance comes. */
   #standBy(attached: Attached): void {
     try {
-      attached.place = new RemotePlace(checkManifest(attached.row.manifest), this.#placeParts(attached.name))
+      const manifest = checkManifest(attached.row.manifest)
+      attached.place = new RemotePlace(manifest, this.#placeParts({ name: attached.name, manifest, attached }))
       void attached.place.start(attached.row.settingsVersion, attached.row.settings)
       this.#changeOver(attached)
     } catch (error) {
@@ -247,18 +261,20 @@ export class PluginHost implements PluginCommands {
    * Rejects with a `PluginError`, a `ManifestError` or what the plugin's own `start` threw; then nothing has changed.
    */
   async attach(from: AttachFrom, { by, isConfigured = false }: { by: string; isConfigured?: boolean }): Promise<string> {
-    const name = { value: '' }
-    const parts = this.#placeParts(name)
+    const about: About = { name: '' }
+    const parts = this.#placeParts(about)
     const place = await this.#load(from, parts)
-    name.value = place.manifest.name
+    const { name } = place.manifest
+    about.name = name
+    about.manifest = place.manifest
     const file = 'file' in from ? from.file : ''
     try {
-      await this.#inTurn(name.value, () => this.#bring(place, { place: place.kind, file, isConfigured }, by))
+      await this.#inTurn(name, () => this.#bring(place, { place: place.kind, file, isConfigured }, by, about))
     } catch (error) {
       await place.stop(0)
       throw error
     }
-    return name.value
+    return name
   }
 
   async #load(from: AttachFrom, parts: PlaceParts): Promise<Place> {
@@ -272,7 +288,7 @@ export class PluginHost implements PluginCommands {
     }
   }
 
-  async #bring(place: Place, source: PluginSource, by: string): Promise<void> {
+  async #bring(place: Place, source: PluginSource, by: string, about: About): Promise<void> {
     const { manifest } = place
     const known = this.#byName.get(manifest.name)
     if (known?.source.place === 'remote' && known.row.state !== 'pending')
@@ -292,16 +308,15 @@ export class PluginHost implements PluginCommands {
     }
     if (manifest.migrations.length > 0) await this.#parts.dbs.open(manifest.name, manifest.migrations)
     const attached = known ?? this.#add(row, source)
+    about.attached = attached
+    const before = attached.row
     try {
       // Calls from `start` need the grant.
-      const before = attached.row
       attached.row = row
-      await place.start(row.settingsVersion, settings).catch((error) => {
-        attached.row = before
-        throw error
-      })
+      await place.start(row.settingsVersion, settings)
       await this.#parts.store.putPlugin(row)
     } catch (error) {
+      attached.row = before
       if (!known) this.#byName.delete(manifest.name)
       throw error
     }
@@ -342,7 +357,9 @@ export class PluginHost implements PluginCommands {
   async #letGo(attached: Attached): Promise<void> {
     attached.schedules.stop()
     attached.live?.clear()
-    const { place } = attached
+    const { place, next } = attached
+    attached.next = undefined
+    void next?.stop(0)
     // It waits for what is at the plugin, and that ends with the place at the latest.
     const stopped = this.#stopConsumer(attached)
     await place?.stop(this.#stopping ? Math.min(1_000, this.#parts.config.pluginDrainMs) : this.#parts.config.pluginDrainMs)
@@ -422,44 +439,55 @@ export class PluginHost implements PluginCommands {
     this.#pending.delete(name)
   }
 
-  /** A new version takes over when its first instance comes, if it is not older than what is healthy now. */
+  /**
+   * Another instance of what is in force, or the first one of another version: that takes over when it can be asked, and not before.
+   * It must not be older than what is healthy now.
+   */
   async #join(attached: Attached, { instance, manifest }: PendingInstance): Promise<void> {
     const current = attached.place as RemotePlace | undefined
-    if (current && manifestHash(current.manifest) === manifestHash(manifest)) {
-      if (current.size >= instancesMax) throw new PluginError('plugin.too_many', `${instancesMax} instances are attached`)
-      current.join(instance.instance, instance.channel)
+    const same = [attached.next, current].find((place) => place && manifestHash(place.manifest) === manifestHash(manifest))
+    if (same) {
+      if (same.size >= instancesMax) throw new PluginError('plugin.too_many', `${instancesMax} instances are attached`)
+      // On standby, after a start of the engine or an approval: nobody has opened its tables yet.
+      if (same.size === 0 && manifest.migrations.length > 0) await this.#parts.dbs.open(manifest.name, manifest.migrations)
+      same.join(instance.instance, instance.channel)
       return
     }
-    if (current?.isHealthy && isOlder(manifest.version, current.manifest.version))
-      throw new PluginError(
-        'plugin.bad_state',
-        `version ${current.manifest.version} is attached and healthy: ${manifest.version} is older`,
-      )
+    for (const place of [attached.next, current])
+      if (place?.isHealthy && isOlder(manifest.version, place.manifest.version))
+        throw new PluginError(
+          'plugin.bad_state',
+          `version ${place.manifest.version} is attached and healthy: ${manifest.version} is older`,
+        )
     this.#checkBounds(manifest)
     if (manifest.migrations.length > 0) await this.#parts.dbs.open(manifest.name, manifest.migrations)
-    const place = new RemotePlace(manifest, this.#placeParts(attached.name))
-    await place.start(attached.row.settingsVersion, attached.row.settings)
-    const row = { ...attached.row, manifest }
-    await this.#parts.store.putPlugin(row)
-    attached.row = row
+    const { row, name } = attached
+    const place = new RemotePlace(manifest, this.#placeParts({ name, manifest, attached }))
+    await place.start(row.settingsVersion, row.settings)
     place.join(instance.instance, instance.channel)
-    if (current?.isHealthy) await this.#becameHealthy(place)
-    attached.place = place
-    this.#changeOver(attached)
-    void current?.stop(this.#parts.config.pluginDrainMs)
+    void attached.next?.stop(0)
+    attached.next = place
+    // The instance gets its answer first: it cannot be ready before.
+    void place
+      .firstReady()
+      .then((isReady) => this.#inTurn(name, () => this.#takeOver(attached, place, isReady)))
+      .catch((error) => this.#parts.onError(error, `plugin ${name}`))
   }
 
-  /** Hooks change over to a new version when it can answer, not before. */
-  #becameHealthy(place: RemotePlace): Promise<void> {
-    return new Promise((resolve) => {
-      const { liveClock } = this.#parts
-      const giveUpAt = liveClock.now() + 5_000
-      const look = () => {
-        if (place.isHealthy || liveClock.now() > giveUpAt) resolve()
-        else liveClock.after(10, look)
-      }
-      look()
-    })
+  async #takeOver(attached: Attached, place: RemotePlace, isReady: boolean): Promise<void> {
+    if (attached.next !== place) return // replaced, or the plugin was let go
+    if (!isReady) {
+      attached.next = undefined
+      return
+    }
+    const row = { ...attached.row, manifest: place.manifest }
+    await this.#parts.store.putPlugin(row)
+    const old = attached.place
+    attached.row = row
+    attached.next = undefined
+    attached.place = place
+    this.#changeOver(attached)
+    void old?.stop(this.#parts.config.pluginDrainMs)
   }
 
   // ------------------------------------------------------------------ what operators decide
@@ -472,11 +500,24 @@ export class PluginHost implements PluginCommands {
       const manifest = waiting.at(-1)?.manifest ?? attached.manifest
       await this.#decide(attached, by, { state: 'approved', grant: grantOf(manifest), manifest })
       this.#pending.delete(name)
-      for (const pending of waiting) await this.#join(attached, pending)
       if (!attached.place && attached.source.place === 'remote') this.#standBy(attached)
       this.#changeOver(attached)
+      for (const pending of waiting) await this.#joinApproved(attached, pending)
     })
     await this.#announce('plugin.changed', { plugin: name, change: 'approved', by })
+  }
+
+  /** Those that wait may be of several versions: what was approved is the newest that asked. */
+  async #joinApproved(attached: Attached, pending: PendingInstance): Promise<void> {
+    const { channel, instance } = pending.instance
+    try {
+      const asks = beyondGrant(pending.manifest, attached.row.grant as Grant)
+      if (asks.length > 0) throw new PluginError('plugin.bad_state', `it asks for more than was approved: ${asks.join(', ')}`)
+      await this.#join(attached, pending)
+    } catch (error) {
+      this.#parts.log.warn({ plugin: attached.name, instance, err: error }, 'instance was not taken')
+      channel.close((error as Error).message)
+    }
   }
 
   /** Out of force, and nobody may attach under this name until `enable`. */
@@ -506,13 +547,13 @@ export class PluginHost implements PluginCommands {
       const attached = this.#find(name)
       const { settings, settingsVersion } = attached.row
       if (version !== undefined && version !== settingsVersion)
-        throw new PluginError('plugin.bad_state', `the settings are at version ${settingsVersion} now`)
-      const merged = { ...(settings as object), ...patch }
+        throw new PluginError('plugin.stale', `the settings are at version ${settingsVersion} now`)
+      const merged = { ...knownSettings(attached.manifest.settings, settings), ...patch }
       const problem = settingsProblem(attached.manifest.settings, merged)
       if (problem !== undefined) throw new PluginError('plugin.bad_settings', problem)
       await this.#decide(attached, by, { settings: merged, settingsVersion: settingsVersion + 1 })
       attached.unfit = undefined
-      attached.place?.configure(settingsVersion + 1, merged)
+      for (const place of [attached.place, attached.next]) place?.configure(settingsVersion + 1, merged)
       await this.#announce('plugin.changed', { plugin: name, change: 'settings', by })
       return settingsVersion + 1
     })
@@ -542,6 +583,7 @@ export class PluginHost implements PluginCommands {
       file: attached.source.file,
       state: this.#stateOf(attached),
       asks: asked ? beyondGrant(asked, row.grant as Grant) : [],
+      domains: manifest.domains,
       settings: row.settings,
       settingsVersion: row.settingsVersion,
       settingsSchema: manifest.settings,
@@ -736,7 +778,14 @@ export class PluginHost implements PluginCommands {
   }
 
   #meters(attached: Attached, kind: Parameters<Attached['metersOf']>[0], on: string) {
-    return attached.metersOf(kind, on, (meters) => exportHook(this.#parts.metrics, attached.name, meters))
+    return attached.metersOf(kind, on, (meters) => {
+      try {
+        exportHook(this.#parts.metrics, attached.name, meters)
+      } catch (error) {
+        // The page takes so many combinations of labels; the hook works without being shown there.
+        this.#parts.onError(error, `metrics of plugin ${attached.name}`)
+      }
+    })
   }
 
   // ------------------------------------------------------------------ commands of plugins
@@ -794,7 +843,7 @@ export class PluginHost implements PluginCommands {
     const unavailable = code === 'plugin.unavailable' || code === 'plugin.late' || code === 'plugin.lost'
     if (unavailable) return refuse(call, 'plugin.unavailable', { retryAfterMs: 1_000 })
     const isOwn = code !== 'plugin.failed' && isPluginsCode(code, attached.name, attached.manifest.domains)
-    if (isOwn) return refuse(call, code, { msg: message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+    if (isOwn) return refuse(call, code, { msg: message, ...waitOf(retryAfterMs) })
     this.#hookFailed(attached.name, `command ${call.t}`, new Error(message))
     refuse(call, 'plugin.failed')
   }
@@ -832,33 +881,33 @@ export class PluginHost implements PluginCommands {
 
   // ------------------------------------------------------------------ what places tell
 
-  #placeParts(name: string | { value: string }): PlaceParts {
+  #placeParts(about: About): PlaceParts {
     const { clock, liveClock, log } = this.#parts
-    const nameOf = () => (typeof name === 'string' ? name : name.value)
     const events: PlaceEvents = {
-      onCall: (call, d, cause) => this.#onCall(nameOf(), call, d, cause),
-      onInstance: (change, instance, reason) => this.#onInstance(nameOf(), change, instance, reason),
+      onCall: (call, d, cause) => this.#onCall(about, call, d, cause),
+      onInstance: (change, instance, reason) => this.#onInstance(about, change, instance, reason),
       onUnfit: (version, msg) => {
-        const attached = this.#byName.get(nameOf())
-        if (attached) attached.unfit = { version, msg }
-        log.error({ plugin: nameOf(), settingsVersion: version, reason: msg }, 'plugin does not take its settings')
+        const reason = msg.slice(0, 500)
+        if (about.attached) about.attached.unfit = { version, msg: reason }
+        if (this.#mayLog(about.name))
+          log.error({ plugin: about.name, settingsVersion: version, reason }, 'plugin does not take its settings')
       },
       onLog: (level, fields, msg) => {
-        if (level === 'debug' || this.#mayLog(nameOf())) log[level]({ ...fields, plugin: nameOf() }, msg)
+        if (level === 'debug' || this.#mayLog(about.name)) log[level]({ ...fields, plugin: about.name }, msg)
       },
-      onCount: (metric, by) => this.#count(nameOf(), metric, by),
+      onCount: (metric, by) => this.#count(about.name, metric, by),
     }
     return { clock, liveClock, log, events }
   }
 
-  async #onCall(name: string, call: string, d: unknown, cause: unknown): Promise<unknown> {
-    const attached = this.#byName.get(name)
-    if (attached?.row.state !== 'approved') throw new CallError('call.not_granted', 'the plugin is not approved')
-    return this.#calls.run({ manifest: attached.manifest, grant: attached.row.grant as Grant }, call, d, cause)
+  async #onCall({ attached, manifest }: About, call: string, d: unknown, cause: unknown): Promise<unknown> {
+    if (!attached) throw new CallError('call.not_granted', 'the plugin is not attached')
+    // By its own manifest: while a new version takes over, each has the rights that it declared.
+    return this.#calls.run({ manifest: manifest ?? attached.manifest, grant: attached.row.grant as Grant }, call, d, cause)
   }
 
-  #onInstance(name: string, change: Parameters<PlaceEvents['onInstance']>[0], instance: string, reason: string): void {
-    const attached = this.#byName.get(name)
+  #onInstance(about: About, change: Parameters<PlaceEvents['onInstance']>[0], instance: string, reason: string): void {
+    const { attached, manifest, name } = about
     const { log } = this.#parts
     if (change === 'attached' || change === 'recovered') attached?.consumer?.resume()
     if (change === 'degraded') log.warn({ plugin: name, instance, reason }, 'plugin degraded')
@@ -867,7 +916,7 @@ export class PluginHost implements PluginCommands {
       change === 'attached'
         ? this.#announce('plugin.attached', {
             plugin: name,
-            version: attached?.manifest.version ?? '',
+            version: manifest?.version ?? '',
             place: attached?.source.place ?? '',
             instance,
           })
@@ -905,18 +954,25 @@ export class PluginHost implements PluginCommands {
 
   #count(plugin: string, name: string, by: number): void {
     if (!/^[a-z][a-z0-9_]{0,47}$/.test(name) || !(by >= 0) || !Number.isFinite(by)) return
-    const key = `${plugin} ${name}`
-    let count = this.#ownCounts.get(key)
+    let counts = this.#ownCounts.get(plugin)
+    if (!counts) this.#ownCounts.set(plugin, (counts = new Map()))
+    let count = counts.get(name)
     if (!count) {
-      const ofPlugin = [...this.#ownCounts.keys()].filter((other) => other.startsWith(`${plugin} `)).length
-      if (ofPlugin >= nameMetricsMax) return
+      if (counts.size >= nameMetricsMax) return
       count = { value: 0 }
-      this.#ownCounts.set(key, count)
-      const kept = count
-      const { name: metric, help } = pluginMetrics.own
-      this.#parts.metrics.total(metric, help, () => kept.value, { plugin, name })
+      counts.set(name, count)
+      this.#exportOwn(plugin, name, count)
     }
     count.value += by
+  }
+
+  #exportOwn(plugin: string, name: string, count: { value: number }): void {
+    const { name: metric, help } = pluginMetrics.own
+    try {
+      this.#parts.metrics.total(metric, help, () => count.value, { plugin, name })
+    } catch (error) {
+      this.#parts.onError(error, `metrics of plugin ${plugin}`)
+    }
   }
 
   #describeMetrics(): void {
@@ -1034,13 +1090,18 @@ const listed = (text: string): string[] =>
     .map((one) => one.trim())
     .filter((one) => one !== '')
 
-/** `./a.ts, ./b.ts@inline`: worker unless it says otherwise. */
+/** `./a.ts, ./b.ts@inline, monetization`: worker unless it says otherwise; a bare name is a plugin that comes with the engine. */
 export function configuredPlugins(text: string): { file: string; place: 'inline' | 'worker' }[] {
   return listed(text).map((one) => {
     const [, file = one, place = 'worker'] = /^(.*)@(inline|worker)$/.exec(one) ?? []
-    return { file, place: place as 'inline' | 'worker' }
+    return { file: bareNamePattern.test(file) ? ownPlugin(file) : file, place: place as 'inline' | 'worker' }
   })
 }
+
+const bareNamePattern = new RegExp(pluginNamePattern)
+/** Beside this code, as a source or as it was built. */
+const ownPlugin = (name: string): string =>
+  fileURLToPath(new URL(`../../plugins/${name}/plugin${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 
 function isOlder(version: string, than: string): boolean {
   const [a, b] = [version.split('.').map(Number), than.split('.').map(Number)]
@@ -1051,6 +1112,17 @@ function isOlder(version: string, than: string): boolean {
 const eventOf = ({ roomId, epoch, seq, row }: LogEntry, attempt: number): PluginEvent<unknown> => {
   const { t, at, eid, actor, d, hops = 0 } = row
   return { t, room: roomId, epoch, seq, at, eid, actor, d, attempt, hops }
+}
+
+const retryAfterMsMax = 3_600_000
+const waitOf = (ms: unknown): { retryAfterMs?: number } =>
+  typeof ms === 'number' && ms >= 0 ? { retryAfterMs: Math.min(Math.ceil(ms), retryAfterMsMax) } : {}
+
+/** Without those that an older version had: nobody could take them out by hand. */
+function knownSettings(schema: Readonly<Record<string, unknown>>, settings: unknown): object {
+  const { properties, patternProperties, additionalProperties } = schema
+  if (patternProperties !== undefined || additionalProperties) return Object(settings) as object
+  return Object.fromEntries(Object.entries(Object(settings)).filter(([name]) => Object.hasOwn(Object(properties), name)))
 }
 
 const pick = ({ delivered, retried, dead, skipped }: Consumer['stats']) => ({ delivered, retried, dead, skipped })
@@ -1069,6 +1141,8 @@ function soundCharge(answer: unknown, plugin: string): ChargeAnswer | undefined 
   const shares = split.map((share) => Object(share) as { to: unknown; bps: unknown })
   const isShare = ({ to, bps }: { to: unknown; bps: unknown }) => isId(to) && Number.isInteger(bps) && (bps as number) >= 0
   if (!shares.every(isShare) || shares.reduce((sum, { bps }) => sum + (bps as number), 0) > 10_000) return undefined
+  const show = soundShow((template as { show?: unknown }).show)
+  if (!show) return undefined
   return {
     kind,
     template: {
@@ -1077,8 +1151,18 @@ function soundCharge(answer: unknown, plugin: string): ChargeAnswer | undefined 
       split: shares.map(({ to, bps }) => ({ to: to as string, bps: bps as number })),
       contractVersion,
       catalogVersion,
+      show,
     },
   }
+}
+
+function soundShow(show: unknown): PostingTemplate['show'] | undefined {
+  const { name, unitCoin, effectId, comboable, comboTimeoutMs } = Object(show) as Record<string, unknown>
+  const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 64
+  if (!isText(name) || !isText(effectId) || typeof comboable !== 'boolean') return undefined
+  if (!Number.isSafeInteger(unitCoin) || !Number.isInteger(comboTimeoutMs)) return undefined
+  if ((comboTimeoutMs as number) < 0 || (comboTimeoutMs as number) > 10_000) return undefined
+  return { name, unitCoin: unitCoin as number, effectId, comboable, comboTimeoutMs: comboTimeoutMs as number }
 }
 
 export { systemEvents }

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { Breaker } from './breaker.ts'
+import { Causes } from './causes.ts'
 import { CallError } from './context.ts'
 import type { AnyPlugin, Ask } from './define.ts'
 import { CheckFailure, type LinkCounts, newLinkCounts } from './link.ts'
@@ -15,6 +16,7 @@ import { refusalOf } from './serve.ts'
 
 const instance = 'inline'
 const runsMax = 1_000
+const startMsMax = 30_000
 
 export class InlinePlace implements Place {
   readonly kind = 'inline'
@@ -28,7 +30,11 @@ export class InlinePlace implements Place {
   #since: number
   #state: InstanceInfo['state'] = 'starting'
   #lastRun = 0
-  #onRunEnd: (() => void) | undefined
+  readonly #causes = new Causes()
+  /** Checks that wait for a promise. */
+  #checks = 0
+  #isOver = false
+  #onIdle: (() => void) | undefined
 
   constructor(plugin: AnyPlugin, sdk: string, parts: PlaceParts) {
     const { events, clock } = parts
@@ -39,7 +45,7 @@ export class InlinePlace implements Place {
     this.#runner = new Runner(
       plugin,
       {
-        call: (name, d, cause) => events.onCall(name, copied(d), cause === undefined ? undefined : this.#runs.get(cause)?.input),
+        call: (name, d, cause) => this.#call(name, d, cause),
         log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
         metrics: { add: (name, by = 1) => events.onCount(name, by) },
         now: () => clock.now(),
@@ -57,11 +63,28 @@ export class InlinePlace implements Place {
     return this.#state === 'healthy' || (this.#state === 'degraded' && this.#breaker.wouldAllow(this.#clock.now()))
   }
 
+  async #call(name: string, d: unknown, cause: number | undefined): Promise<unknown> {
+    // Its timers may outlive it; its rights do not.
+    if (this.#isOver) throw new CallError('plugin.unavailable', 'the plugin was stopped')
+    const input = cause === undefined ? undefined : (this.#runs.get(cause)?.input ?? this.#causes.of(cause))
+    return copied(await this.#parts.events.onCall(name, copied(d), input))
+  }
+
   async start(settingsVersion: number, settings: unknown): Promise<void> {
     this.configure(settingsVersion, settings)
-    await this.#runner.start()
+    await this.#startInTime()
     this.#state = 'healthy'
     this.#parts.events.onInstance('attached', instance, '')
+  }
+
+  #startInTime(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#parts.liveClock.after(startMsMax, () => reject(new Error(`start did not end within ${startMsMax} ms`)))
+      this.#runner
+        .start()
+        .finally(() => timer.cancel())
+        .then(resolve, reject)
+    })
   }
 
   configure(settingsVersion: number, settings: unknown): void {
@@ -89,17 +112,22 @@ export class InlinePlace implements Place {
   }
 
   #inTime(answer: Promise<unknown>, budgetMs: number): Promise<unknown> {
+    this.#checks++
     return new Promise((resolve, reject) => {
       let isOver = false
       const end = (): boolean => {
-        const first = !isOver
+        if (isOver) {
+          this.counts.late++
+          return false
+        }
         isOver = true
         timer.cancel()
-        if (!first) this.counts.late++
-        return first
+        this.#checks--
+        this.#considerIdle()
+        return true
       }
       const timer = this.#clock.after(budgetMs, () => {
-        isOver = true
+        end()
         this.#breaker.failed(this.#clock.now(), true)
         reject(new CheckFailure('late', `no answer within ${budgetMs} ms`))
       })
@@ -126,7 +154,8 @@ export class InlinePlace implements Place {
       const end = () => {
         timer.cancel()
         this.#runs.delete(run)
-        if (this.#runs.size === 0) this.#onRunEnd?.()
+        this.#causes.ended(run, input)
+        this.#considerIdle()
       }
       const giveUp = (code: string, msg: string) => {
         end()
@@ -142,31 +171,43 @@ export class InlinePlace implements Place {
     })
   }
 
+  #considerIdle(): void {
+    if (this.#runs.size + this.#checks === 0) this.#onIdle?.()
+  }
+
   instances(): InstanceInfo[] {
-    return [{ instance, state: this.#state, since: this.#since, underWay: this.#runs.size }]
+    return [{ instance, state: this.#state, since: this.#since, underWay: this.#runs.size + this.#checks }]
   }
 
   async stop(withinMs: number): Promise<void> {
     if (this.#state === 'draining') return
     const wasStarted = this.#state !== 'starting'
     this.#state = 'draining'
-    if (this.#runs.size > 0) {
+    if (this.#runs.size + this.#checks > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#parts.liveClock.after(withinMs, resolve)
-        this.#onRunEnd = () => {
+        this.#onIdle = () => {
           timer.cancel()
           resolve()
         }
       })
     }
     for (const { lose } of [...this.#runs.values()]) lose()
+    if (wasStarted) await this.#stopped(withinMs)
+    this.#isOver = true
     if (!wasStarted) return
-    try {
-      await this.#runner.stop()
-    } catch (error) {
-      this.#parts.events.onLog('error', { err: error }, 'stop failed')
-    }
     this.#parts.events.onInstance('detached', instance, 'stopped')
+  }
+
+  #stopped(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#parts.liveClock.after(withinMs, resolve)
+      this.#runner
+        .stop()
+        .catch((error) => this.#parts.events.onLog('error', { err: error }, 'stop failed'))
+        .finally(() => timer.cancel())
+        .then(resolve)
+    })
   }
 }
 

@@ -12,10 +12,19 @@
  */
 import type { Clock, Timer } from '../base/clock.ts'
 import { Breaker } from './breaker.ts'
+import { Causes } from './causes.ts'
 import type { Channel } from './channel.ts'
 import { CallError } from './context.ts'
 import type { Ask } from './define.ts'
-import { type CallResult, type FromPlugin, parseFrames, resultFailed, type ToPlugin, textBytesMax } from './protocol.ts'
+import {
+  type CallResult,
+  type FromPlugin,
+  parseFrames,
+  resultFailed,
+  resultLate,
+  type ToPlugin,
+  textBytesMax,
+} from './protocol.ts'
 
 export type FailureReason = 'late' | 'failed' | 'unavailable'
 /** Why a guard or transform gave no answer: its policy decides then. */
@@ -94,6 +103,12 @@ const callsInFlightMax = 256
 const pingEveryMs = 250
 /** Nothing heard for this long: not asked any more. */
 const silentMsMax = 1_000
+/** From the first settings to `ready`: the plugin's own `start`. */
+const readyMsMax = 30_000
+/** An instance that wants to leave is let go after this long, whatever it is still asked. */
+const leaveMsMax = 10_000
+/** What one instance may say within a second; more is a flood, and its line is closed. At 20,000 checks a second 2,000 are usual. */
+const flood = { windowMs: 1_000, textsMax: 20_000, charactersMax: 64 * 1_024 * 1_024 }
 const never = Number.POSITIVE_INFINITY
 
 export class Link {
@@ -105,6 +120,7 @@ export class Link {
   #waiting: Check[] = []
   readonly #batches = new Map<number, Batch>()
   readonly #runs = new Map<number, Run>()
+  readonly #causes = new Causes()
   #calls = 0
   #lastId = 0
   #sweep: Timer | undefined
@@ -112,6 +128,9 @@ export class Link {
   #outbox: string[] = []
   #pingAt = 0
   #ping: Timer | undefined
+  #readyBy: Timer | undefined
+  #settings = ''
+  #heard = { since: 0, texts: 0, characters: 0 }
   #drained: (() => void) | undefined
   isReady = false
   isDraining = false
@@ -130,6 +149,7 @@ export class Link {
       onCut: (isCut) => this.#onCut(isCut),
     })
     this.#armPing()
+    this.#readyBy = parts.liveClock.after(readyMsMax, () => this.close(`not ready within ${readyMsMax} ms`))
   }
 
   /** Whether new work may be given to it now. */
@@ -156,9 +176,10 @@ export class Link {
 
   check(hook: number, ask: Ask<unknown>, budgetMs: number): Promise<unknown> {
     const now = this.#parts.clock.now()
-    if (!this.#isHere || !this.breaker.allows(now)) return Promise.reject(new CheckFailure('unavailable', 'no healthy instance'))
     if (this.#waiting.length >= waitingMax)
       return Promise.reject(new CheckFailure('unavailable', `${waitingMax} checks wait for the instance`))
+    // Last: whom it lets through is the trial, and must be asked.
+    if (!this.#isHere || !this.breaker.allows(now)) return Promise.reject(new CheckFailure('unavailable', 'no healthy instance'))
     return new Promise((resolve, reject) => {
       const text = `[${hook},${JSON.stringify(ask)}]`
       const check: Check = { text, deadlineAt: now + budgetMs, resolve, reject, settled: false }
@@ -210,22 +231,32 @@ export class Link {
       return
     }
     this.#batches.delete(id as number)
-    const isSound = Array.isArray(results) && results.length === batch.checks.length
-    if (isSound) this.breaker.succeeded(now)
-    else {
-      this.#parts.counts.rubbish++
-      this.breaker.failed(now, false)
-    }
-    for (const [at, check] of batch.checks.entries()) {
+    const { checks } = batch
+    const isSound = Array.isArray(results) && results.length === checks.length
+    if (!isSound) this.#parts.counts.rubbish++
+    let [failed, late] = [0, 0]
+    for (const [at, check] of checks.entries()) {
       const result = isSound ? results[at] : resultFailed
+      if (result === resultFailed) failed++
+      else if (result === resultLate) late++
       if (check.settled) this.#parts.counts.late++
+      else if (result === resultLate) this.#fail(check, 'late', 'no verdict in time')
       else if (result === resultFailed) this.#fail(check, 'failed', isSound ? 'the hook failed' : 'wrong number of results')
       else {
         check.settled = true
         check.resolve(result)
       }
     }
+    this.#weigh(now, checks.length, failed, late)
     this.#pump(now)
+    this.#considerDrained()
+  }
+
+  /** A batch in which nothing was ready is a time-out as a batch that never came back is. */
+  #weigh(now: number, all: number, failed: number, late: number): void {
+    const good = all - failed - late
+    if (good > 0) this.breaker.succeeded(now, good)
+    if (failed + late > 0) this.breaker.failed(now, good === 0 && late > 0, failed + late)
   }
 
   #fail(check: Check, reason: FailureReason, message: string): void {
@@ -252,19 +283,20 @@ export class Link {
       for (const check of batch.checks) next = Math.min(next, this.#expire(check, now))
       if (batch.lastDeadlineAt > now) continue
       this.#batches.delete(id)
-      this.breaker.failed(now, true)
+      this.breaker.failed(now, true, batch.checks.length)
     }
     for (const check of this.#waiting) next = Math.min(next, this.#expire(check, now))
     this.#waiting = this.#waiting.filter(({ settled }) => !settled)
     for (const [id, run] of this.#runs) {
       if (run.deadlineAt > now) next = Math.min(next, run.deadlineAt)
       else {
-        this.#runs.delete(id)
+        this.#endRun(id, run)
         run.reject(new CallError('plugin.late', 'no answer in time'))
       }
     }
     if (next !== never) this.#sweepBy(next)
     this.#pump(now)
+    this.#considerDrained()
   }
 
   #expire(check: Check, now: number): number {
@@ -298,10 +330,19 @@ export class Link {
       this.#parts.counts.late++
       return
     }
-    this.#runs.delete(id as number)
+    this.#endRun(id as number, run)
     if (result?.ok === true) run.resolve(result.d)
     else run.reject(callError(result))
-    if (this.isDraining && this.underWay === 0) this.#drained?.()
+    this.#considerDrained()
+  }
+
+  #endRun(id: number, { input }: Run): void {
+    this.#runs.delete(id)
+    this.#causes.ended(id, input)
+  }
+
+  #considerDrained(): void {
+    if (this.#drained && this.underWay === 0) this.#drained()
   }
 
   // ------------------------------------------------------------------ calls of the plugin
@@ -325,8 +366,8 @@ export class Link {
     }
     this.#calls++
     counts.calls++
-    // Only a run that is under way can be the cause: nobody counts hops for us.
-    const input = typeof cause === 'number' ? this.#runs.get(cause)?.input : undefined
+    // Only what was given to it can be the cause: a plugin counts no hops for us.
+    const input = typeof cause === 'number' ? (this.#runs.get(cause)?.input ?? this.#causes.of(cause)) : undefined
     this.#parts.onCall(name, d, input).then(
       (value) => {
         this.#calls--
@@ -343,13 +384,29 @@ export class Link {
   // ------------------------------------------------------------------ in and out
 
   #onText(text: string): void {
+    if (this.isGone) return
     this.#pingAt = 0
+    if (this.#isFlood(text.length)) return this.close('it floods the engine')
     const frames = parseFrames(text)
     if (!frames) {
       this.#parts.counts.rubbish++
       return
     }
-    for (const frame of frames) this.#onFrame(frame as unknown as FromPlugin)
+    for (const frame of frames) {
+      if (this.isGone) return // a goodbye was among them
+      this.#onFrame(frame as unknown as FromPlugin)
+    }
+  }
+
+  #isFlood(characters: number): boolean {
+    const heard = this.#heard
+    const now = this.#parts.liveClock.now()
+    if (now - heard.since >= flood.windowMs) this.#heard = { since: now, texts: 1, characters }
+    else {
+      heard.texts++
+      heard.characters += characters
+    }
+    return heard.texts > flood.textsMax || heard.characters > flood.charactersMax
   }
 
   #onFrame(frame: FromPlugin): void {
@@ -383,13 +440,15 @@ export class Link {
   #onReady(): void {
     if (this.isReady) return
     this.isReady = true
+    this.#readyBy?.cancel()
     this.#parts.onReady()
   }
 
   #onDraining(): void {
     if (this.isDraining) return
-    this.isDraining = true
     this.#parts.onDraining()
+    // Whatever is on its way to it is answered first: an instance that leaves costs nobody a verdict.
+    void this.drain(leaveMsMax)
   }
 
   /** Frames of one turn leave together. */
@@ -423,30 +482,38 @@ export class Link {
   }
 
   configure(version: number, settings: unknown): void {
-    this.#post(JSON.stringify({ k: 'settings', version, settings } satisfies ToPlugin))
+    this.#settings = JSON.stringify({ k: 'settings', version, settings } satisfies ToPlugin)
+    this.#post(this.#settings)
   }
 
   #onCut(isCut: boolean): void {
     this.isCut = isCut
-    if (isCut) this.#failAll('the connection is cut')
-    else this.#pump(this.#parts.clock.now())
+    this.#pingAt = 0
+    if (isCut) return this.#failAll('the connection is cut')
+    // They, or the "ready" that they are answered with, may have been on the way.
+    if (this.#settings !== '') this.#post(this.#settings)
+    this.#pump(this.#parts.clock.now())
   }
 
   #failAll(message: string): void {
     const batches = [...this.#batches.values()]
     this.#batches.clear()
+    this.breaker.abandoned()
     for (const check of [...batches.flatMap(({ checks }) => checks), ...this.#waiting.splice(0)])
       this.#fail(check, 'unavailable', message)
-    const runs = [...this.#runs.values()]
-    this.#runs.clear()
-    for (const run of runs) run.reject(new CallError('plugin.lost', message))
+    for (const [id, run] of [...this.#runs]) {
+      this.#endRun(id, run)
+      run.reject(new CallError('plugin.lost', message))
+    }
+    this.#considerDrained()
   }
 
   #armPing(): void {
     this.#ping = this.#parts.liveClock.after(pingEveryMs, () => {
       if (this.isGone) return
-      if (this.#pingAt === 0 && !this.isCut) {
-        this.#pingAt = this.#parts.liveClock.now()
+      if (!this.isCut) {
+        if (this.#pingAt === 0) this.#pingAt = this.#parts.liveClock.now()
+        // Each time: the one before, or its answer, may have been lost with the other side's connection.
         this.#post('{"k":"ping","id":0}')
       }
       this.#armPing()
@@ -484,6 +551,7 @@ export class Link {
     if (this.isGone) return
     this.isGone = true
     this.#ping?.cancel()
+    this.#readyBy?.cancel()
     this.#sweep?.cancel()
     this.#failAll(`the instance is gone: ${reason}`)
     this.#drained?.()

@@ -3,6 +3,8 @@
  * The queue is bounded; at the bound the newest is dropped and counted, because what is behind already is late anyway.
  */
 export interface LiveEventsStats {
+  /** Waiting, or at the plugin now. */
+  queued: number
   delivered: number
   failed: number
   dropped: number
@@ -20,20 +22,19 @@ export class LiveEvents<E extends { room: string }> {
   /** Per room: the first is at the plugin. */
   readonly #lanes = new Map<string, E[]>()
   #waiting: string[] = []
-  #queued = 0
   #inFlight = 0
-  readonly stats: LiveEventsStats = { delivered: 0, failed: 0, dropped: 0 }
+  readonly stats: LiveEventsStats = { queued: 0, delivered: 0, failed: 0, dropped: 0 }
 
   constructor(parts: LiveEventsParts<E>) {
     this.#parts = parts
   }
 
   push(event: E): void {
-    if (this.#queued >= this.#parts.queueMax) {
+    if (this.stats.queued >= this.#parts.queueMax) {
       this.stats.dropped++
       return
     }
-    this.#queued++
+    this.stats.queued++
     const lane = this.#lanes.get(event.room)
     if (lane) return void lane.push(event)
     this.#lanes.set(event.room, [event])
@@ -46,7 +47,7 @@ export class LiveEvents<E extends { room: string }> {
     for (const [room, lane] of this.#lanes) {
       const dropped = this.#waiting.includes(room) ? lane.splice(0).length : lane.splice(1).length
       this.stats.dropped += dropped
-      this.#queued -= dropped
+      this.stats.queued -= dropped
       if (lane.length === 0) this.#lanes.delete(room)
     }
     this.#waiting = []
@@ -70,7 +71,7 @@ export class LiveEvents<E extends { room: string }> {
       this.#parts.onError(error, event)
     }
     this.#inFlight--
-    this.#queued--
+    this.stats.queued--
     const lane = this.#lanes.get(room)
     lane?.shift()
     if (lane && lane.length > 0) this.#waiting.push(room)

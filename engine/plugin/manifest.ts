@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import { type Static, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { Value } from '@sinclair/typebox/value'
 import { lanes } from '../../schemas/messages.ts'
 import { type AnyPlugin, engineCalls, type RouteName } from './define.ts'
 import {
@@ -20,6 +21,7 @@ import {
   isSystemEvent,
   transformedCommands,
 } from './hooks.ts'
+import { settingsProblem } from './settings.ts'
 
 export const pluginNamePattern = '^[a-z][a-z0-9-]{1,31}$'
 const budget = (maximum: number) => Type.Integer({ minimum: 1, maximum })
@@ -209,17 +211,35 @@ export function checkManifest(value: unknown): ManifestShape {
     if (seen.has(key)) throw bad(`${key} stands twice`)
     seen.add(key)
   }
+  // Whatever was stored before, a plugin can always start on what it ships with.
+  const problem = settingsProblem(value.settings, {})
+  if (problem !== undefined) throw bad(`${problem}: every setting needs a default, or is optional`)
   return value
 }
 
 function shapeProblem(value: unknown): string {
-  const errors = [...checkShape.Errors(value)]
-  // Of a union every branch complains; the deepest complaint is the one meant.
-  const error = errors
-    .flatMap((one) => [one, ...one.errors.flatMap((inner) => [...inner])])
-    .sort((a, b) => b.path.length - a.path.length)[0]
-  return error ? `${error.path.slice(1).replaceAll('/', '.') || 'manifest'}: ${error.message}` : 'not a manifest'
+  const { hooks } = Object(value) as { hooks?: unknown }
+  const ofHook = Array.isArray(hooks)
+    ? hooks
+        .slice(0, hooksMax)
+        .map(hookProblem)
+        .find((problem) => problem !== undefined)
+    : undefined
+  if (ofHook !== undefined) return ofHook
+  const error = checkShape.Errors(value).First()
+  return error ? inWords('', error) || 'not a manifest' : 'not a manifest'
 }
+
+/** Of a union every branch complains: what is asked is the one of its kind. */
+function hookProblem(hook: unknown): string | undefined {
+  const { kind, on } = Object(hook) as { kind?: unknown; on?: unknown }
+  const own = HookSpec.anyOf.find(({ properties }) => properties.kind.const === kind)
+  const error = own && Value.Errors(own, hook).First()
+  return error && inWords(`${kind} ${String(on).slice(0, 96)}: `, error)
+}
+
+const inWords = (where: string, { path, message }: { path: string; message: string }) =>
+  `${where}${path.slice(1).replaceAll('/', '.') || 'manifest'}: ${message}`
 
 function checkHook(manifest: ManifestShape, { kind, on, v }: HookSpecShape): void {
   if (!hookMajors.includes(v))

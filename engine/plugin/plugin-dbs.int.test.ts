@@ -57,6 +57,20 @@ describe('databases of plugins', () => {
     expect(await rowsOf(dbs, 'alpha')).toEqual([])
   })
 
+  test('what was counted in all is still counted after a close', async () => {
+    const dbs = plugins()
+    await Promise.all([dbs.open('alpha', [notes]), dbs.open('beta', [notes])])
+    await Promise.all([dbs.query('alpha', insert('one')), dbs.query('beta', insert('one'))])
+    expect(await codeOf(dbs.query('beta', [q('SELECT nonsense')]))).toBe('db.invalid')
+    const counted = { queued: 0, done: 2, failed: 1, busy: 0, timeouts: 0, deaths: 0 }
+    expect(dbs.total()).toEqual(counted)
+    await dbs.close('alpha')
+    expect(dbs.total()).toEqual(counted)
+    await dbs.open('beta', [notes])
+    await dbs.query('beta', insert('two'))
+    expect(dbs.total()).toEqual({ ...counted, done: 3 })
+  })
+
   test('a failed open tells why and leaves no process', async () => {
     const dbs = plugins()
     expect(await codeOf(dbs.open('alpha', ['PRAGMA user_version = 7']))).toBe('db.migration')

@@ -69,6 +69,8 @@ export class PluginDbs {
   readonly #lines = new Map<string, Line>()
   /** What `open`, `close` and `remove` of a name wait for: the one before. */
   readonly #turns = new Map<string, Promise<void>>()
+  /** Of databases that are closed: what counts must not shrink. */
+  readonly #past = noStats()
 
   constructor(options: PluginDbsOptions) {
     this.#options = options
@@ -126,6 +128,13 @@ export class PluginDbs {
     return this.#lines.get(name)?.stats()
   }
 
+  /** Of all databases, those that are closed by now too. */
+  total(): PluginDbStats {
+    const sum = { ...this.#past }
+    for (const line of this.#lines.values()) addStats(sum, line.stats())
+    return sum
+  }
+
   /** Of the process, while there is one: for operators and tests. */
   pid(name: string): number | undefined {
     return this.#lines.get(name)?.pid
@@ -134,7 +143,12 @@ export class PluginDbs {
   async #closeLine(name: string): Promise<void> {
     const line = this.#lines.get(name)
     this.#lines.delete(name)
-    await line?.close()
+    if (!line) return
+    try {
+      await line.close()
+    } finally {
+      addStats(this.#past, { ...line.stats(), queued: 0 })
+    }
   }
 
   #fileOf(name: string): string {
@@ -292,3 +306,8 @@ class Line {
 }
 
 const closed = () => new PluginDbError('db.closed', 'the database of this plugin is being closed')
+
+const noStats = (): PluginDbStats => ({ queued: 0, done: 0, failed: 0, busy: 0, timeouts: 0, deaths: 0 })
+function addStats(to: PluginDbStats, more: PluginDbStats): void {
+  for (const kind of Object.keys(to) as (keyof PluginDbStats)[]) to[kind] += more[kind]
+}

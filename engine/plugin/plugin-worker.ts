@@ -18,7 +18,9 @@ class Port implements Channel {
     port?.postMessage(text)
     return true
   }
-  close(): void {
+  /** Why is for whoever attached it. */
+  close(reason: string): void {
+    port?.postMessage({ closed: reason } satisfies WorkerHello)
     port?.close()
   }
 }

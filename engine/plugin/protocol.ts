@@ -3,7 +3,7 @@
  * said in one turn travels together.
  *
  * Guards and transforms go in numbered batches (`check`) and come back as exactly as many results, in order: `0` is allow or no change,
- * `-1` is "not ready in time" or "failed". Everything else is asked one by one (`run`) and answered when it is done.
+ * `-1` is "failed", `-2` "not ready in time". Everything else is asked one by one (`run`) and answered when it is done.
  */
 import type { Ask } from './define.ts'
 
@@ -11,6 +11,7 @@ export const protocolVersions: readonly number[] = [1]
 
 export const resultAllow = 0
 export const resultFailed = -1
+export const resultLate = -2
 
 /** `[hook index, ask]`. */
 export type CheckItem = [hook: number, ask: Ask<unknown>]

@@ -22,6 +22,7 @@ export class RemotePlace implements Place {
   readonly #parts: PlaceParts
   #links: Link[] = []
   #settings: { version: number; values: unknown } = { version: 0, values: {} }
+  #firsts: ((isReady: boolean) => void)[] = []
   #stopping = false
 
   constructor(manifest: ManifestShape, parts: PlaceParts) {
@@ -42,6 +43,16 @@ export class RemotePlace implements Place {
     this.#settings = { version: settingsVersion, values: settings }
   }
 
+  /** Whether an instance came up; false when all that came are gone again before. */
+  firstReady(): Promise<boolean> {
+    if (this.#links.some(({ isReady }) => isReady)) return Promise.resolve(true)
+    return new Promise((resolve) => this.#firsts.push(resolve))
+  }
+
+  #settleFirst(isReady: boolean): void {
+    for (const settle of this.#firsts.splice(0)) settle(isReady)
+  }
+
   join(instance: string, channel: Channel): void {
     const { events, clock, liveClock, batching } = this.#parts
     const link: Link = new Link({
@@ -52,7 +63,10 @@ export class RemotePlace implements Place {
       counts: this.counts,
       ...(batching ? { batching } : {}),
       onCall: (name, d, cause) => events.onCall(name, d, cause),
-      onReady: () => events.onInstance('attached', instance, ''),
+      onReady: () => {
+        events.onInstance('attached', instance, '')
+        this.#settleFirst(true)
+      },
       onUnfit: (version, msg) => events.onUnfit(version, msg),
       onDraining: () => events.onLog('info', { instance }, 'instance drains'),
       onDegraded: (isOpen, reason) => events.onInstance(isOpen ? 'degraded' : 'recovered', instance, reason),
@@ -60,7 +74,10 @@ export class RemotePlace implements Place {
       onCount: (name, by) => events.onCount(name, by),
       onGone: (reason) => {
         this.#links = this.#links.filter((other) => other !== link)
-        events.onInstance('detached', instance, reason)
+        // One that never came up was never attached for anybody to see: it may try again every second.
+        if (link.isReady) events.onInstance('detached', instance, reason)
+        else events.onLog('warn', { instance, reason }, 'instance ended before it was ready')
+        if (this.#links.length === 0) this.#settleFirst(false)
       },
     })
     this.#links = [...this.#links, link]

@@ -36,8 +36,15 @@ export interface RunningPlugin {
 export function runPlugin(options: RunOptions): RunningPlugin {
   const { plugin, clock, log, sdk, token } = options
   const manifest = manifestOf(plugin, sdk)
-  const link = connectNats({ url: options.natsUrl, name: `livehouse plugin ${manifest.name}`, clock, log })
+  const link = connectNats({
+    url: options.natsUrl,
+    name: `livehouse plugin ${manifest.name}`,
+    inbox: manifest.name,
+    clock,
+    log,
+  })
   const served = new Set<Served>()
+  let isStopping = false
   let onEmpty: (() => void) | undefined
   const client = attachToEngines({
     link,
@@ -47,6 +54,7 @@ export function runPlugin(options: RunOptions): RunningPlugin {
     manifestText: JSON.stringify(manifest),
     sdk,
     onAttached({ engine, instance, channel }) {
+      if (isStopping) return channel.close('stopping')
       const one: Served = new Served({
         plugin,
         sdk,
@@ -74,6 +82,7 @@ export function runPlugin(options: RunOptions): RunningPlugin {
       return served.size
     },
     async stop(withinMs = 10_000) {
+      isStopping = true
       for (const one of served) one.drain()
       if (served.size > 0) {
         await new Promise<void>((resolve) => {

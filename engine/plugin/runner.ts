@@ -125,6 +125,7 @@ export class Runner {
         reject: (roomId, caseId, msg) => done('engine.message.reject', { roomId, caseId, ...(msg === undefined ? {} : { msg }) }),
       },
       wall: { show: (roomId, options) => done('engine.wall.show', { roomId, ...options }) },
+      pay: { create: (order) => call('engine.pay.create', order) as ReturnType<Context['pay']['create']> },
       get db() {
         return (runner.#db ??= pluginDb(runner.#query))
       },

@@ -17,6 +17,8 @@ export class Schedules {
   readonly #clock: Clock
   readonly #onError: (error: unknown, name: string) => void
   readonly #timers = new Map<string, Timer>()
+  /** By name, so that a new version does not start what the old one is still at. */
+  readonly #running = new Set<string>()
   readonly stats = new Map<string, ScheduleStats>()
 
   constructor(clock: Clock, onError: (error: unknown, name: string) => void) {
@@ -27,7 +29,7 @@ export class Schedules {
   /** In place of those before. What is running ends. */
   set(schedules: readonly Schedule[]): void {
     this.stop()
-    for (const schedule of schedules) this.#arm(schedule, { isRunning: false })
+    for (const schedule of schedules) this.#arm(schedule)
   }
 
   stop(): void {
@@ -35,22 +37,22 @@ export class Schedules {
     this.#timers.clear()
   }
 
-  #arm(schedule: Schedule, turn: { isRunning: boolean }): void {
+  #arm(schedule: Schedule): void {
     const timer = this.#clock.after(schedule.everyMs, () => {
-      this.#arm(schedule, turn)
-      void this.#take(schedule, turn)
+      this.#arm(schedule)
+      void this.#take(schedule)
     })
     this.#timers.set(schedule.name, timer)
   }
 
-  async #take({ name, run }: Schedule, turn: { isRunning: boolean }): Promise<void> {
+  async #take({ name, run }: Schedule): Promise<void> {
     let stats = this.stats.get(name)
     if (!stats) this.stats.set(name, (stats = { runs: 0, failed: 0, skipped: 0 }))
-    if (turn.isRunning) {
+    if (this.#running.has(name)) {
       stats.skipped++
       return
     }
-    turn.isRunning = true
+    this.#running.add(name)
     stats.runs++
     try {
       await run(this.#clock.now())
@@ -58,6 +60,6 @@ export class Schedules {
       stats.failed++
       this.#onError(error, name)
     }
-    turn.isRunning = false
+    this.#running.delete(name)
   }
 }

@@ -16,7 +16,9 @@ import {
   parseFrames,
   resultAllow,
   resultFailed,
+  resultLate,
   type ToPlugin,
+  textBytesMax,
 } from './protocol.ts'
 import { Runner } from './runner.ts'
 
@@ -39,6 +41,8 @@ interface Call {
 const callsMax = 1_000
 /** Answers a batch this much before the engine gives up on it, as a share of the time given. */
 const answerEarlyBps = 8_000
+/** Until an engine that was told of the end must have said that nothing more is on its way. */
+const leaveMsMax = 2_000
 
 export class Served {
   readonly runner: Runner
@@ -49,7 +53,12 @@ export class Served {
   #outbox: string[] = []
   #settings = -1
   #started: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #isUp = false
+  #wantsEnd = false
+  /** Nothing more will come. */
   #isDraining = false
+  #isLeaving = false
   #isOver = false
 
   /** Throws a `ManifestError` when the plugin cannot be one. Nothing is sent before `open`. */
@@ -57,14 +66,16 @@ export class Served {
     this.#parts = parts
     const log = (level: LogLevel) => (fields: object, msg: string) => {
       parts.onLog?.(level, fields, msg)
-      this.#post({ k: 'log', level, fields: errorsAsText(fields), msg })
+      // A log line must not be what breaks a hook.
+      const isSent = this.#tryPost({ k: 'log', level, fields: errorsAsText(fields), msg })
+      if (!isSent) this.#post({ k: 'log', level, fields: {}, msg: textOf(msg) })
     }
     this.runner = new Runner(
       parts.plugin,
       {
         call: (name, d, cause) => this.#call(name, d, cause),
         log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-        metrics: { add: (name, by = 1) => this.#post({ k: 'count', name, by }) },
+        metrics: { add: (name, by = 1) => this.#post({ k: 'count', name, by: Number(by) }) },
         now: () => parts.clock.now(),
       },
       parts.sdk,
@@ -83,14 +94,16 @@ export class Served {
 
   /** Ask for no more work, finish what is under way, say goodbye. For SIGTERM. */
   drain(): void {
-    if (this.#isDraining || this.#isOver) return
-    this.#isDraining = true
+    if (this.#wantsEnd || this.#isDraining || this.#isOver) return
+    this.#wantsEnd = true
     this.#post({ k: 'draining' })
-    this.#considerBye()
+    // The engine answers with `drain` when all that it sent has been answered.
+    this.#parts.clock.after(leaveMsMax, () => this.#leave())
   }
 
   #considerBye(): void {
-    if (!this.#isDraining || this.#underWay > 0 || this.#isOver) return
+    if (!this.#isDraining || this.#underWay > 0 || this.#isOver || this.#isLeaving) return
+    this.#isLeaving = true
     void this.#stopped().then(() => {
       this.#post({ k: 'bye' })
       this.#flush()
@@ -99,7 +112,15 @@ export class Served {
     })
   }
 
-  async #stopped(): Promise<void> {
+  /** Once for every start that succeeded. */
+  #stopped(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    await this.#started
+    if (!this.#isUp) return
     try {
       await this.runner.stop()
     } catch (error) {
@@ -142,16 +163,19 @@ export class Served {
       this.#settings = version
     } catch (error) {
       this.#post({ k: 'unfit', settings: version, msg: textOf(error) })
-      // The first settings that a plugin gets: without any it starts on its defaults.
-      if (this.#settings < 0) this.#configure(0, {})
-      return
+      if (this.#settings >= 0) return
+      // The first settings that a plugin gets: without any it starts on its defaults, which its manifest was checked to have.
+      this.runner.configure({})
+      this.#settings = 0
     }
+    if (this.#isUp) this.#post({ k: 'ready', settings: version })
     this.#started ??= this.#start()
   }
 
   async #start(): Promise<void> {
     try {
       await this.runner.start()
+      this.#isUp = true
       this.#post({ k: 'ready', settings: this.#settings })
     } catch (error) {
       this.#parts.onLog?.('error', { err: error }, 'start failed')
@@ -171,10 +195,14 @@ export class Served {
       if (isAnswered) return
       isAnswered = true
       timer?.cancel()
-      for (let at = 0; at < results.length; at++) if (results[at] === undefined) results[at] = resultFailed
+      for (let at = 0; at < results.length; at++) if (results[at] === undefined) results[at] = resultLate
       this.#underWay--
-      this.#post({ k: 'checked', id, results })
+      this.#postChecked(id, results)
       this.#considerBye()
+    }
+    const failed = (at: number, hook: number, error: unknown) => {
+      results[at] = resultFailed
+      this.#failed(error, hook)
     }
     this.#underWay++
     for (const [at, [hook, ask]] of items.entries()) {
@@ -189,13 +217,13 @@ export class Served {
               if (--open === 0) answer()
             },
             (error) => {
-              this.#failed(error, hook)
+              failed(at, hook, error)
               if (--open === 0) answer()
             },
           )
         }
       } catch (error) {
-        this.#failed(error, hook)
+        failed(at, hook, error)
       }
     }
     if (open === 0) answer()
@@ -224,6 +252,14 @@ export class Served {
     this.#considerBye()
   }
 
+  /** One answer that cannot be sent does not cost its neighbours theirs. */
+  #postChecked(id: number, results: unknown[]): void {
+    if (this.#tryPost({ k: 'checked', id, results })) return
+    const sound = results.map((result) => (isSendable(result) ? result : resultFailed))
+    if (!this.#tryPost({ k: 'checked', id, results: sound }))
+      this.#post({ k: 'checked', id, results: results.map(() => resultFailed) })
+  }
+
   /** What cannot be written as JSON (a bigint, a circle) is the plugin's fault and an answer all the same. */
   #postResult(id: number, result: CallResult): void {
     try {
@@ -240,8 +276,8 @@ export class Served {
     if (this.#calls.size >= callsMax) return Promise.reject(new CallError('rate.limited', `${callsMax} calls are under way`))
     const id = ++this.#lastCall
     return new Promise((resolve, reject) => {
-      this.#calls.set(id, { resolve, reject })
       this.#post({ k: 'call', id, name, d, ...(cause === undefined ? {} : { cause }) })
+      this.#calls.set(id, { resolve, reject })
     })
   }
 
@@ -260,23 +296,58 @@ export class Served {
 
   // ------------------------------------------------------------------ out
 
+  /** Throws what `JSON.stringify` throws, and when the frame is larger than a message may be. */
   #post(frame: FromPlugin): void {
-    this.#outbox.push(JSON.stringify(frame))
+    const text = JSON.stringify(frame)
+    if (text.length * 3 > textBytesMax && Buffer.byteLength(text) > textBytesMax)
+      throw new CallError('call.too_large', `a message has at most ${textBytesMax} bytes`)
+    this.#outbox.push(text)
     if (this.#outbox.length === 1) queueMicrotask(() => this.#flush())
   }
 
+  #tryPost(frame: FromPlugin): boolean {
+    try {
+      this.#post(frame)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Frames of one turn leave together, as far as they fit into one message. */
   #flush(): void {
     const frames = this.#outbox
     this.#outbox = []
-    if (frames.length === 0 || this.#isOver) return
-    if (!this.#parts.channel.send(`[${frames.join(',')}]`)) this.#failCalls('the message could not be sent')
+    let [texts, size]: [string[], number] = [[], 0]
+    const send = () => {
+      if (texts.length > 0 && !this.#isOver && !this.#parts.channel.send(`[${texts.join(',')}]`))
+        this.#failCalls('the message could not be sent')
+      texts = []
+      size = 0
+    }
+    for (const frame of frames) {
+      const bytes = Buffer.byteLength(frame) + 1
+      if (size + bytes > textBytesMax) send()
+      texts.push(frame)
+      size += bytes
+    }
+    send()
   }
 
   #end(reason: string): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#failCalls('the engine is gone')
-    this.#parts.onEnd(reason)
+    void this.#stopped().then(() => this.#parts.onEnd(reason))
+  }
+}
+
+const resultBytesMax = 65_536
+function isSendable(result: unknown): boolean {
+  try {
+    return (JSON.stringify(result) ?? '').length * 3 <= resultBytesMax
+  } catch {
+    return false
   }
 }
 
@@ -286,7 +357,12 @@ function shortened(result: unknown): unknown {
   return (result as { kind?: unknown } | null)?.kind === 'allow' ? resultAllow : result
 }
 
-export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 500)
+/** With its cause: of a failed query the cause says why. */
+export function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error).slice(0, 500)
+  const text = error.message.slice(0, 400)
+  return error.cause instanceof Error ? `${text}: ${error.cause.message.slice(0, 400)}` : text
+}
 
 /** A refusal is told by its name: the plugin may carry a copy of the class of its own. */
 export function refusalOf(error: unknown): CallResult & { ok: false } {

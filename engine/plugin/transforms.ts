@@ -48,7 +48,7 @@ export class Transforms {
     const list = this.#byCommand.get(on) ?? []
     let d = ask.d
     for (const [at, transform] of list.entries()) {
-      const answer = this.#askOne(transform, on, { ...ask, d })
+      const answer = this.#askOne(transform, on, shownTo(ask, d))
       if (answer instanceof Promise) return this.#runLate(on, { ...ask, d }, { answer, rest: list.slice(at), apply })
       d = this.#applied(transform, on, d, answer, apply)
     }
@@ -58,7 +58,7 @@ export class Transforms {
   async #runLate<D>(on: TransformedCommand, ask: Ask<D>, late: Late<D>): Promise<D> {
     let d = ask.d
     for (const [at, transform] of late.rest.entries()) {
-      const answer = at === 0 ? late.answer : this.#askOne(transform, on, { ...ask, d })
+      const answer = at === 0 ? late.answer : this.#askOne(transform, on, shownTo(ask, d))
       d = this.#applied(transform, on, d, await answer, late.apply)
     }
     return d
@@ -93,6 +93,9 @@ export class Transforms {
     return d
   }
 }
+
+/** A copy: what a transform does to it in place is no patch, and nobody would check it. */
+const shownTo = <D>(ask: Ask<D>, d: D): Ask<D> => ({ ...ask, d: { ...d } })
 
 interface Late<D> {
   answer: Promise<unknown>

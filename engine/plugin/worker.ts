@@ -19,8 +19,8 @@ export interface WorkerData {
   file: string
   sdk: string
 }
-/** The first message of the thread; everything after it is text for the channel. */
-export type WorkerHello = { manifest: ManifestShape } | { refused: string }
+/** The first message of the thread; everything after it is text for the channel, but for the word why it closes the line. */
+export type WorkerHello = { manifest: ManifestShape } | { refused: string } | { closed: string }
 
 /** A thread that answers no ping for this long hangs. */
 const hangMsMax = 2_000
@@ -30,6 +30,8 @@ const restartMsMax = 10_000
 const steadyMs = 30_000
 const memoryMbMax = 256
 const startMsMax = 30_000
+/** Texts before the line is open: a plugin says nothing until it has its settings. */
+const earlyTextsMax = 1_000
 
 export class WorkerPlace implements Place {
   readonly kind = 'worker'
@@ -206,6 +208,10 @@ class Thread implements Channel {
       thread.#worker.on('message', (message: WorkerHello | string) => {
         if (typeof message === 'string') return thread.#onText(message)
         timer.cancel()
+        if ('closed' in message) {
+          thread.#reason = message.closed
+          return
+        }
         try {
           if ('refused' in message) throw new Error(message.refused)
           thread.#manifest = checkManifest(message.manifest)
@@ -231,7 +237,8 @@ class Thread implements Channel {
   #onText(text: string): void {
     if (this.#isOver) return
     if (this.#events) this.#events.onText(text)
-    else this.#early.push(text)
+    else if (this.#early.length < earlyTextsMax) this.#early.push(text)
+    else this.close('it floods the engine')
   }
 
   send(text: string): boolean {

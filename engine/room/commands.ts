@@ -2,8 +2,10 @@
  * Which code answers which command of a room: the table from names to `engine/live/` and the files beside this one.
  * A new command is a line here.
  */
+import type { EventData } from '../../schemas/messages.ts'
 import { Danmaku } from '../live/danmaku.ts'
 import { Entries } from '../live/entries.ts'
+import { Gifts } from '../live/gifts.ts'
 import { broadcast } from '../live/plugin-events.ts'
 import { Totals } from '../live/totals.ts'
 import { Wall } from '../live/wall.ts'
@@ -45,15 +47,18 @@ export const noPluginCommands: PluginCommands = {
 /** From inside the engine only: never reachable from a client. */
 export const resyncCommand = 'edge.resync'
 export const getCommand = 'engine.room.get'
+/** A large gift in another room. */
+export const bannerCommand = 'engine.world.banner'
 
 export function commandsOf(home: Home): RunCommand {
   const totals = new Totals(home)
   const danmaku = new Danmaku(home, () => totals.touch())
   const wall = new Wall(home)
   const entries = new Entries(home)
+  const gifts = new Gifts(home, home.parts.billing)
   const arrivals = new Arrivals(home, (call, source) => entries.joined(call, source))
   const onClosed = () => danmaku.held.rejectAll('The live is over.')
-  for (const chore of [totals, wall, entries, danmaku.held]) home.addChore(chore)
+  for (const chore of [totals, wall, entries, danmaku.held, gifts]) home.addChore(chore)
 
   const table: Record<string, RunCommand> = {
     'room.join': (call) => arrivals.join(call),
@@ -77,6 +82,10 @@ export function commandsOf(home: Home): RunCommand {
     'share.report': (call) => totals.share(call),
     'wall.show': (call) => wall.show(call),
     'wall.hide': (call) => wall.hide(call),
+    'gift.send': (call) => gifts.send(call),
+    'gift.list': (call) => gifts.list(call),
+    'rank.get': (call) => gifts.rank(call),
+    [bannerCommand]: (call) => gifts.showBanner(call.d as EventData<'world.gift_banner'>),
     // Of plugins and operators, never of a client: the edge knows no such names.
     'engine.room.takedown': (call) => room.takedown(home, call, onClosed),
     'engine.room.restore': (call) => room.restore(home, call),

@@ -35,6 +35,7 @@ export type Change =
   | { kind: 'ban.delete'; userId: string }
   | { kind: 'wall.put'; wall: WallItemShape | undefined }
   | { kind: 'takedown.put'; takedown: Takedown | undefined }
+  | { kind: 'gift_pos.put'; giftPos: number }
   | { kind: 'totals.put'; likes: number; shares: number; danmakuTotal: number }
 
 export interface SeqRow {
@@ -73,7 +74,7 @@ export type Op =
   | { op: 'open'; roomId: string }
   | { op: 'write'; roomId: string; changes: readonly Change[]; log?: EventRow }
   | { op: 'seq'; roomId: string; rows: readonly SeqRow[] }
-  | { op: 'append'; roomId: string; rows: readonly (EventRow & SeqRow)[] }
+  | { op: 'append'; roomId: string; rows: readonly (EventRow & SeqRow)[]; giftPos?: number | undefined }
   | { op: 'list'; afterId: string; limit: number }
   | { op: 'read'; roomId?: string; afterPos: number; limit: number }
   | { op: 'prune'; beforeAt: number; limit: number }
@@ -88,6 +89,7 @@ export interface StoredRoom {
   bans: RestrictionShape[]
   wall: WallItemShape | undefined
   takedown: Takedown | undefined
+  giftPos: number
   likes: number
   shares: number
   danmakuTotal: number
@@ -175,6 +177,7 @@ export class CoreDb {
         return this.#setSeq(op.roomId, op.rows)
       case 'append':
         for (const row of op.rows) this.#sql.append.run({ ...row, roomId: op.roomId })
+        if (op.giftPos !== undefined) this.#sql.putGiftPos.run({ roomId: op.roomId, giftPos: op.giftPos })
         return undefined
       case 'create':
         return this.#create(op)
@@ -245,6 +248,8 @@ export class CoreDb {
         return inRoom(roomId, run.putSettings.run({ roomId, settings: JSON.stringify(change.settings) }))
       case 'wall.put':
         return inRoom(roomId, run.putWall.run({ roomId, wall: change.wall ? JSON.stringify(change.wall) : null }))
+      case 'gift_pos.put':
+        return inRoom(roomId, run.putGiftPos.run({ roomId, giftPos: change.giftPos }))
       case 'takedown.put':
         return inRoom(roomId, run.putTakedown.run({ roomId, takedown: change.takedown ? JSON.stringify(change.takedown) : null }))
       case 'totals.put': {
@@ -291,6 +296,7 @@ export class CoreDb {
       bans: this.#reads.bans.all({ roomId }),
       wall: row.wall ?? undefined,
       takedown: row.takedown ?? undefined,
+      giftPos: row.giftPos,
       likes: row.likes,
       shares: row.shares,
       danmakuTotal: row.danmakuTotal,
@@ -401,6 +407,7 @@ function prepareWrites(db: Database.Database) {
     nextEpoch: q('UPDATE rooms SET epoch = epoch + 1 WHERE id = @roomId'),
     putSettings: q('UPDATE rooms SET settings = @settings WHERE id = @roomId'),
     putWall: q('UPDATE rooms SET wall = @wall WHERE id = @roomId'),
+    putGiftPos: q('UPDATE rooms SET gift_pos = max(gift_pos, @giftPos) WHERE id = @roomId'),
     putTakedown: q('UPDATE rooms SET takedown = @takedown WHERE id = @roomId'),
     putTotals: q('UPDATE rooms SET likes = @likes, shares = @shares, danmaku_total = @danmakuTotal WHERE id = @roomId'),
     grantRole: q(`INSERT INTO room_roles (room_id, user_id, role) VALUES (@roomId, @userId, @role) ON CONFLICT DO NOTHING`),

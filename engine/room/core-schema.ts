@@ -38,6 +38,7 @@ export const rooms = sqliteTable('rooms', {
   danmakuTotal: integer('danmaku_total').notNull().default(0),
   epoch: integer('epoch').notNull().default(0),
   takedown: text('takedown', { mode: 'json' }).$type<Takedown>(),
+  giftPos: integer('gift_pos').notNull().default(0), // how far into the journal of the ledger
 })
 /** Why a room is kept closed. */
 export interface Takedown {
@@ -187,4 +188,5 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX plugin_dead_plugin ON plugin_dead (plugin);`,
   `ALTER TABLE rooms ADD COLUMN takedown TEXT;`,
+  `ALTER TABLE rooms ADD COLUMN gift_pos INTEGER NOT NULL DEFAULT 0;`,
 ]

@@ -25,6 +25,8 @@ export interface EventOptions {
   hops?: number
   /** Plugins whose guard could not be asked and let it pass. */
   unchecked?: readonly string[]
+  /** Of an event that comes from the ledger: its place in the journal, saved with the log row. */
+  giftPos?: number | undefined
 }
 const none: readonly string[] = []
 
@@ -42,6 +44,7 @@ export class RoomEvent {
   readonly preferred: boolean
   unchecked: readonly string[]
   hops: number
+  readonly giftPos: number | undefined
   /** 0 until commit. */
   seq = 0
   #json: Uint8Array | undefined
@@ -61,6 +64,7 @@ export class RoomEvent {
     this.preferred = options.preferred ?? false
     this.unchecked = options.unchecked ?? none
     this.hops = options.hops ?? 0
+    this.giftPos = options.giftPos
   }
 
   static of<T extends EventName>(room: string, t: T, d: EventData<T>, options: EventOptions): RoomEvent {

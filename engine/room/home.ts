@@ -23,6 +23,7 @@ import type { Bus } from '../base/bus.ts'
 import type { Clock } from '../base/clock.ts'
 import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
+import type { Billing } from '../live/billing.ts'
 import type { Ask, Asker } from '../plugin/define.ts'
 import { type Guards, type Ruling, refusalOfVerdict } from '../plugin/guards.ts'
 import { isCoreEvent, isDurable } from '../plugin/hooks.ts'
@@ -58,6 +59,8 @@ export interface HomeParts {
   guards: Guards
   transforms: Transforms
   plugins: PluginCommands
+  /** Undefined: no ledger, and so no gifts. */
+  billing: Billing | undefined
   meters: HomeMeters
   /** What a tick committed, in order: for the event hooks of plugins. */
   onCommitted(home: Home, events: readonly RoomEvent[]): void
@@ -101,6 +104,8 @@ export class Home implements Sleeper {
   wall: WallItemShape | undefined
   /** Set: the room stays closed, and only the platform's staff may look in. */
   takedown: Takedown | undefined
+  /** How far into the journal of the ledger this room had come when it was loaded. */
+  readonly giftPos: number
   readonly totals: { likes: number; shares: number; danmakuTotal: number }
   readonly presence: Presence
   readonly danmaku: Ring
@@ -135,6 +140,7 @@ export class Home implements Sleeper {
     this.settings = record.settings
     this.wall = record.wall
     this.takedown = record.takedown
+    this.giftPos = record.giftPos
     this.totals = { likes: record.likes, shares: record.shares, danmakuTotal: record.danmakuTotal }
     for (const { userId, role } of record.roles) this.#addRole(userId, role)
     for (const mute of record.mutes) this.mutes.set(mute.userId, mute)
@@ -320,6 +326,13 @@ export class Home implements Sleeper {
       this.#queue.push({ decided: true, events: [{ event, onCommit: undefined, logged: true }] })
     }
     if (rows.length > 0) this.#wantFlush()
+  }
+
+  /** Of gifts that are too old to be shown: nobody needs to look at them again. */
+  saveGiftPos(giftPos: number): void {
+    this.parts.store
+      .write(this.id, [{ kind: 'gift_pos.put', giftPos }])
+      .catch((error) => this.parts.onError(error, `${this.id}: place in the journal`))
   }
 
   // ------------------------------------------------------------------ people
@@ -532,13 +545,18 @@ export class Home implements Sleeper {
 
   #writeLog(batch: readonly Committing[]): void {
     const place = (event: RoomEvent) => ({ eid: event.eid, epoch: this.epoch, seq: event.seq })
-    const known = batch.filter(({ logged }) => logged).map(({ event }) => place(event))
-    if (known.length > 0) this.parts.store.setSeq(this.id, known)
     const wanted = (event: RoomEvent) => isDurable(event.t, this.parts.config.logDanmaku)
-    const fresh = batch
-      .filter(({ event, logged }) => !logged && wanted(event))
-      .map(({ event }) => ({ ...logRow(event), ...place(event) }))
-    if (fresh.length > 0) this.parts.store.appendLog(this.id, fresh)
+    // The order of these calls is the order of the log, and that must be the order of the room.
+    for (const run of runsOf(batch.filter(({ event, logged }) => logged || wanted(event)))) {
+      const events = run.map(({ event }) => event)
+      if (run[0]?.logged) this.parts.store.setSeq(this.id, events.map(place))
+      else
+        this.parts.store.appendLog(
+          this.id,
+          events.map((event) => ({ ...logRow(event), ...place(event) })),
+          { giftPos: lastGiftPos(events) },
+        )
+    }
   }
 
   #publish(committed: readonly RoomEvent[], seqFrom: number, now: number): void {
@@ -659,6 +677,23 @@ const logRow = ({ eid, t, at, actor, d, hops, unchecked, only }: RoomEvent): Log
   ...(unchecked.length > 0 ? { unchecked } : {}),
   ...(only === undefined ? {} : { only }),
 })
+
+/** Cut where what is on disk already meets what is not. */
+function runsOf(batch: readonly Committing[]): Committing[][] {
+  const runs: Committing[][] = []
+  for (const one of batch) {
+    const last = runs.at(-1)
+    if (last?.[0]?.logged === one.logged) last.push(one)
+    else runs.push([one])
+  }
+  return runs
+}
+
+function lastGiftPos(events: readonly RoomEvent[]): number | undefined {
+  let last: number | undefined
+  for (const { giftPos } of events) if (giftPos !== undefined && (last === undefined || giftPos > last)) last = giftPos
+  return last
+}
 
 /** Of what plugins say on the low lane only the newest of each name is of interest. */
 function latestOfLow(batch: Committing[]): Committing[] {

@@ -9,11 +9,12 @@ import { subjects } from '../../schemas/subjects.ts'
 import type { Delivery } from '../base/bus.ts'
 import { refusalOfVerdict } from '../plugin/guards.ts'
 import { type Actor, type Answer, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
-import { commandsOf, type RunCommand, runOwned } from './commands.ts'
+import { bannerCommand, commandsOf, type RunCommand, runOwned } from './commands.ts'
 import { Directory } from './directory.ts'
 import { Home, type HomeParts } from './home.ts'
 import { Idempotency } from './idempotency.ts'
 import { isEngines, ranksOfScope } from './rights.ts'
+import { engineUserId } from './rights.ts'
 import { defaultSettings } from './settings.ts'
 
 /** What a command looks like on the bus. */
@@ -62,6 +63,7 @@ export class Homes {
       this.#parts.bus.subscribe(subjects.anyRoomCommand, (delivery) =>
         this.#receive(delivery, (call) => this.#dispatch(roomOf(delivery), call)),
       ),
+      this.#parts.bus.subscribe(subjects.worldBanner, ({ head }) => this.#showBanner(head)),
       this.#parts.bus.subscribe(subjects.roomsCommand, (delivery) => this.#receive(delivery, (call) => this.#runRoomless(call))),
     ]
   }
@@ -159,13 +161,33 @@ export class Homes {
     this.#parts.accounts.drop(home.id)
   }
 
+  /** A gift large enough for every room that is open. */
+  #showBanner(d: unknown): void {
+    const actor = { userId: engineUserId, name: 'Engine', anonymous: false, scope: [] }
+    for (const running of this.#running.values())
+      this.#run(running, this.#newCall({ t: bannerCommand, d, actor }, () => {}))
+  }
+
   // ------------------------------------------------------------------ commands without a room
 
   #runRoomless(call: Call): void {
     if (call.t === 'room.list') return accept(call, this.directory.list(call.d as CommandInput<'room.list'>, call.at))
+    if (call.t === 'wallet.get') return void this.#wallet(call)
     if (call.t === 'room.create') return this.#once(call, (begun) => void this.#create(begun))
     if (this.#parts.plugins.find(call.t)?.room !== false) return refuse(call, 'request.unknown_command')
     this.#once(call, (begun) => runOwned(begun, this.#parts))
+  }
+
+  async #wallet(call: Call): Promise<void> {
+    const { billing, onError } = this.#parts
+    if (!billing) return refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
+    try {
+      const { paid, bonus, bean } = await billing.wallet(call.actor.userId)
+      accept(call, { coinPaid: Number(paid), coinBonus: Number(bonus), bean: String(bean) })
+    } catch (error) {
+      onError(error, `wallet of ${call.actor.userId}`)
+      refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
+    }
   }
 
   /** Run a command unless its key was used before. */

@@ -56,3 +56,11 @@ it('is bounded: the oldest go, and are counted', () => {
   expect(keys.begin(call({ ik: 'k4' }).made)).toMatchObject({ replayed: true })
   ran(keys.begin(call({ ik: 'k0' }).made))
 })
+
+it('a refusal is not kept, but that a message is held is: it may still be shown', () => {
+  const keys = new Idempotency(10)
+  ran(keys.begin(call({ ik: 'denied' }).made)).answer(refusal('content.rejected'))
+  ran(keys.begin(call({ ik: 'denied' }).made))
+  ran(keys.begin(call({ ik: 'held' }).made)).answer(refusal('content.held', { d: { caseId: 'c1' } }))
+  expect(keys.begin(call({ ik: 'held' }).made)).toMatchObject({ ok: false, err: { code: 'content.held', d: { caseId: 'c1' } } })
+})

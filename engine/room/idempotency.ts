@@ -2,7 +2,7 @@
  * Commands with an idempotency key: a repeated one gets the first answer again and has no second effect.
  *
  * Scope of a key: (actor, command, key). Kept for 24 h and at most `idemEntriesMax` per room, oldest first out. A refusal is not
- * kept: the client may try again with the same key.
+ * kept: the client may try again with the same key; but that a message is held for review is, since it may still be shown.
  */
 import { createHash } from 'node:crypto'
 import { type Answer, type Call, refusal } from './call.ts'
@@ -37,7 +37,7 @@ export class Idempotency {
     return {
       ...call,
       answer: (answer) => {
-        if (answer.ok) entry.answer = answer
+        if (answer.ok || hasEffect(answer)) entry.answer = answer
         else this.#entries.delete(key)
         call.answer(answer)
       },
@@ -52,6 +52,8 @@ export class Idempotency {
     this.evicted++
   }
 }
+
+const hasEffect = (answer: Answer): boolean => !answer.ok && answer.err.code === 'content.held'
 
 function again(known: Entry, body: string): Answer {
   if (known.body !== body) return refusal('idem.conflict')

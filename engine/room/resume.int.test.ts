@@ -161,7 +161,9 @@ describe('commands with a key', () => {
     let release = () => {}
     const held = new Promise<void>((resolve) => (release = resolve))
     const meters = new HookMeters({ kind: 'guard', on: 'danmaku.send' })
-    engine.guards.set('danmaku.send', [{ plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) }])
+    engine.guards.set('danmaku.send', [
+      { plugin: 'hold', order: 1, onFailure: 'open', meters, check: () => held.then(() => allow) },
+    ])
     const first = one.call('danmaku.send', { text: 'x' }, 'demo', 'k')
     await one.roundTrip()
     expect(await two.refused('danmaku.send', { text: 'x' }, 'demo', 'k')).toMatchObject({

@@ -109,6 +109,7 @@ describe('rooms', () => {
       bans: [],
       wall: undefined,
       takedown: undefined,
+      giftPos: 0,
       likes: 0,
       shares: 0,
       danmakuTotal: 0,

@@ -51,6 +51,8 @@ export interface RoomRecord {
   bans: RestrictionShape[]
   wall: WallItemShape | undefined
   takedown: Takedown | undefined
+  /** How far into the journal of the ledger this room has come. */
+  giftPos: number
   likes: number
   shares: number
   /** Of the current live. */
@@ -106,7 +108,7 @@ export interface Store {
   /** The seq given at commit to rows already written. Not awaited; kept for the next batch when a batch fails. */
   setSeq(roomId: string, rows: readonly SeqRow[]): void
   /** Events that were committed without a write, or in no room (''). Not awaited; dropped and counted when the queue is full. */
-  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void
+  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[], cursor?: { giftPos: number | undefined }): void
   listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]>
   /** Committed rows after `afterPos`, at most `limit` and never more than 1,000. */
   readLog(options: { roomId?: string; afterPos: number; limit: number }): Promise<LogEntry[]>
@@ -252,12 +254,12 @@ export class QueuedStore implements Store {
     if (rows.length > 0) this.#tell({ op: 'seq', roomId, rows }, rows.length)
   }
 
-  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[]): void {
+  appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[], cursor?: { giftPos: number | undefined }): void {
     if (rows.length === 0) return
     if (this.#queued + rows.length > this.#queueMax) this.#refused++
     else {
       const placed = rows.map((row) => ({ ...toEvent(row), epoch: row.epoch, seq: row.seq }))
-      this.#tell({ op: 'append', roomId, rows: placed }, rows.length)
+      this.#tell({ op: 'append', roomId, rows: placed, giftPos: cursor?.giftPos }, rows.length)
     }
   }
 

@@ -17,6 +17,8 @@ export interface Commit {
   at: number
   actor: string
   d: unknown
+  /** Who alone may know of it, as the engine has it. */
+  only: string | undefined
 }
 
 export class Commits {
@@ -26,9 +28,10 @@ export class Commits {
   readonly #byId = new Map<string, Commit>()
   /** Ids of danmaku that only their sender may see, and who that is. */
   readonly shadowed = new Map<string, string>()
-  readonly #isShadowed: (userId: string, text: string) => boolean
+  readonly #isShadowed: (room: string, row: LogRow) => boolean
 
-  constructor(clock: Clock, isShadowed: (userId: string, text: string) => boolean) {
+  /** `isShadowed`: whether the guards say that only its sender may see this danmaku. */
+  constructor(clock: Clock, isShadowed: (room: string, row: LogRow) => boolean) {
     this.#clock = clock
     this.#isShadowed = isShadowed
   }
@@ -39,6 +42,10 @@ export class Commits {
 
   find(eid: string): Commit | undefined {
     return this.#byId.get(eid)
+  }
+
+  all(): Iterable<Commit> {
+    return this.#byId.values()
   }
 
   of(room: string, epoch: number): Iterable<Commit> {
@@ -64,9 +71,10 @@ export class Commits {
         for (const row of rows) this.#add(roomId, row, this.#written.get(row.eid))
         store.setSeq(roomId, rows)
       },
-      appendLog: (roomId, rows) => {
-        for (const row of rows) this.#add(roomId, row, row)
-        store.appendLog(roomId, rows)
+      appendLog: (roomId, rows, cursor) => {
+        // Without a room: a fact about plugins, which no viewer sees.
+        if (roomId !== '') for (const row of rows) this.#add(roomId, row, row)
+        store.appendLog(roomId, rows, cursor)
       },
       listOpen: () => store.listOpen(),
       readLog: (options) => store.readLog(options),
@@ -90,8 +98,8 @@ export class Commits {
 
   #add(room: string, { epoch, seq, eid }: SeqRow, row: LogRow | undefined): void {
     if (!row) throw new Error(`${room}: event ${eid} was committed without having been written`)
-    const { t, actor, d } = row
-    const commit = { room, epoch, seq, eid, t, actor, d, at: this.#clock.now() }
+    const { t, actor, d, only } = row
+    const commit = { room, epoch, seq, eid, t, actor, d, only, at: this.#clock.now() }
     const place = `${room}/${epoch}`
     const inOrder = this.#byPlace.get(place)
     if (inOrder?.has(seq) || this.#byId.has(eid)) throw new Error(`${place}: seq ${seq} or id ${eid} was committed twice`)
@@ -99,12 +107,14 @@ export class Commits {
     else this.#byPlace.set(place, new Map([[seq, commit]]))
     this.#byId.set(eid, commit)
     this.#written.delete(eid)
-    if (t === 'danmaku.sent' && this.#isHidden(actor, d as DanmakuData)) this.shadowed.set(eid, actor)
+    if (t === 'danmaku.sent' && this.#isHidden(room, row)) this.shadowed.set(eid, actor)
   }
 
   /** An answer to a hidden message is hidden too. */
-  #isHidden(actor: string, { text, replyTo }: DanmakuData): boolean {
-    return this.#isShadowed(actor, text) || (replyTo !== undefined && this.shadowed.has(replyTo.id))
+  #isHidden(room: string, row: LogRow): boolean {
+    const { replyTo } = row.d as DanmakuData
+    const isShadowed = this.#isShadowed(room, row)
+    return isShadowed || (replyTo !== undefined && this.shadowed.has(replyTo.id))
   }
 
   /** Entitled is one user alone: a shadowed danmaku, or the removal of one. */

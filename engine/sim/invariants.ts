@@ -7,6 +7,7 @@ import { type Account, addCounts, dispositions, imbalance } from '../room/accoun
 import { type LaneCounts, noCounts } from '../room/event.ts'
 import type { Home } from '../room/home.ts'
 import type { Commit } from './commits.ts'
+import { laneOf, withoutMarks } from './plugins.ts'
 import type { Stay, Viewer } from './viewer.ts'
 import { roomIds, type World } from './world.ts'
 
@@ -127,6 +128,8 @@ function checkStay(world: World, viewer: Viewer, stay: Stay, calm: boolean): voi
 function mustSee(world: World, viewer: Viewer, stay: Stay, commit: Commit): 'high' | 'own' | undefined {
   const only = world.commits.onlyFor(commit)
   if (only !== undefined && only !== viewer.userId) return undefined
+  // What plugins say on the other lanes is in the log too, and may be sampled or overtaken on the way to a viewer.
+  if (commit.t !== 'danmaku.sent' && laneOf(commit.t) !== 'high') return undefined
   if (commit.t !== 'danmaku.sent') return only === undefined ? 'high' : undefined
   return commit.actor === viewer.userId && commit.seq > stay.joinSeq ? 'own' : undefined
 }
@@ -143,7 +146,7 @@ function checkOnce(world: World): void {
     for (let epoch = 0; epoch < 1_000; epoch++) {
       for (const { t, d, eid } of world.commits.of(roomId, epoch)) {
         if (t !== 'danmaku.sent') continue
-        const { text } = d as DanmakuData
+        const text = withoutMarks((d as DanmakuData).text)
         if (!text.startsWith('key ')) continue
         const known = byText.get(text)
         if (known !== undefined) world.broken('idempotency', `"${text}" is there as ${known} and ${eid}`)

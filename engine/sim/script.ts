@@ -2,9 +2,11 @@
  * What the simulated people do: one action a step, drawn from the seed.
  *
  * People come, speak, leave, come back with or without a resume, read slowly, lose their line; staff mutes, kicks, removes, opens and
- * closes; strangers send rubbish and floods; now and then a room is hot for a while, or quiet.
+ * closes; strangers send rubbish and floods; now and then a room is hot for a while, or quiet. Operators attach, detach and disable
+ * plugins, whose moods change.
  */
 import { type Random, randomInt } from '../base/random.ts'
+import { fickleNames, moods, type SimPluginName, steadyNames } from './plugins.ts'
 import type { Viewer } from './viewer.ts'
 import { ownerId, patrolId, roomIds, staffId, viewerIds, type World } from './world.ts'
 
@@ -252,6 +254,31 @@ function shadow(script: Script): void {
   if (!set.delete(userId)) set.add(userId)
 }
 
+// ---------------------------------------------------------------- plugins
+
+function play(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  const { viewer, room } = place
+  const ik = script.chance(0.3) && !viewer.anonymous ? script.text('play') : undefined
+  if (script.chance(0.2)) viewer.send('x.game.look', {})
+  else viewer.send('x.game.play', script.chance(0.9) ? { n: randomInt(script.random, 100) } : { n: 'many' }, room, ik)
+}
+
+function changeMood(script: Script): void {
+  const gate = script.pick(['gate-open', 'gate-closed'] as const)
+  script.world.plugins.moods[gate] = script.chance(0.3) ? 'allow' : script.pick(moods)
+}
+
+function changePlugins(script: Script): void {
+  const change = script.pick(['attach', 'attach', 'attach', 'detach', 'disable', 'enable', 'stop', 'die'] as const)
+  // Who notes every question is there all the time, in one version or the next.
+  const names: readonly SimPluginName[] = change === 'attach' ? [...fickleNames, ...fickleNames, ...steadyNames] : fickleNames
+  const name = script.pick(names)
+  script.world.trace(`${change} ${name}`)
+  void script.world.host.change(change, name)
+}
+
 // ---------------------------------------------------------------- trouble
 
 function changePace(script: Script): void {
@@ -310,6 +337,9 @@ const actions: readonly Action[] = [
   { weight: 3, name: 'open or close', run: openOrClose },
   { weight: 4, name: 'shadow', run: shadow },
   { weight: 5, name: 'change pace', run: changePace },
+  { weight: 10, name: 'play', run: play },
+  { weight: 4, name: 'change the mood of a guard', run: changeMood },
+  { weight: 4, name: 'change plugins', run: changePlugins },
   { weight: 4, name: 'rubbish', run: rubbish },
   { weight: 1, name: 'flood', run: flood },
   { weight: 4, name: 'change the weather', run: changeWeather },

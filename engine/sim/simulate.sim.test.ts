@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { allow } from '../plugin/hooks.ts'
 import type { FrameHead } from '../room/frames.ts'
 import { describeRun, simulate } from './simulate.ts'
 import type { Sabotage } from './world.ts'
@@ -51,7 +52,27 @@ describe('a broken engine is noticed', () => {
       { tamper: (_, head) => (command(head).ik === undefined ? head : { ...command(head), ik: undefined }) },
     ],
   ]
-  it.each(cases)('%s', async (_, invariant, sabotage) => {
+  const passed = { verdict: allow, unchecked: [] }
+  let read = 0
+  const plugins: [name: string, invariant: RegExp, sabotage: Sabotage][] = [
+    ['a guard that nobody heeds', /guards decide/, { plugins: { ruling: ({ unchecked }) => ({ ...passed, unchecked }) } }],
+    [
+      'a danmaku that passed unchecked and says nothing',
+      /guards decide/,
+      { plugins: { ruling: ({ verdict }) => ({ ...passed, verdict }) } },
+    ],
+    [
+      'an event that is never delivered',
+      /events are delivered/,
+      { plugins: { log: (rows) => rows.map((one) => (++read % 20 > 0 ? one : { ...one, row: { ...one.row, t: 'x.lost' } })) } },
+    ],
+    [
+      'events out of order',
+      /events in order/,
+      { plugins: { log: (rows) => rows.map((one, at) => ({ ...(rows[at ^ 1] ?? one), pos: one.pos })) } },
+    ],
+  ]
+  it.each([...cases, ...plugins])('%s', async (_, invariant, sabotage) => {
     const found: string[] = []
     for (let seed = 3; seed <= 30 && found.length === 0; seed += 3)
       for (const { invariant: name } of (await simulate({ seed, steps, sabotage })).broken) found.push(name)

@@ -7,10 +7,10 @@
  *     --strict     on a lossy bus too, presence and the delivery account must be exact (about one seed in eight breaks this today)
  *     --trace      print what everybody does and reads
  *
- * The parts are the real ones (`world.ts`), people follow a script (`script.ts`), and after every step it is checked what must hold
- * (`invariants.ts`). Every third seed runs on a perfect bus, where nothing is excused; on the others messages are lost, delayed and
- * repeated for a while. At the end the bus is well, everybody reads what is left, and then leaves: accounts must add up, and nothing may
- * stay behind. A broken promise is printed with the seed, the step and the command that repeats the run.
+ * The parts are the real ones (`world.ts`), people follow a script (`script.ts`), plugins misbehave (`plugins.ts`), and after every step
+ * it is checked what must hold (`invariants.ts`). Every third seed runs on a perfect bus, where nothing is excused; on the others
+ * messages are lost, delayed and repeated for a while. At the end the bus is well, everybody reads what is left, plugins too, and then
+ * leaves: accounts must add up, no durable event may be missing, and nothing may stay behind. A broken promise is printed with the seed, the step and the command that repeats the run.
  */
 import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -39,7 +39,12 @@ export interface RunResult {
   commits: number
   viewers: number
   dropped: number
+  /** What plugins did. */
+  plugins: Readonly<Record<string, number>>
 }
+
+/** Longer than the longest pause between two attempts. */
+const eventsMsMax = 120_000
 
 const isCalm = (seed: number) => seed % 3 === 0
 
@@ -76,6 +81,7 @@ export async function simulate({ seed, steps, sabotage, onTrace, strict = false 
     commits: commits.size,
     viewers: viewers.length,
     dropped: bus.counts.dropped,
+    plugins: { ...world.plugins.counts },
   }
 }
 
@@ -84,6 +90,7 @@ async function windDown(world: World, calm: boolean, isStrict: boolean): Promise
   world.trace('wind down')
   world.bus.faults = noFaults
   world.shadowing.clear()
+  world.plugins.isWell = true
   for (const viewer of world.live) viewer.socket.pace = 'fast'
   // Requests that time out, a leave that is told five times, resyncs.
   await world.clock.advanceAsync(12_000)
@@ -91,10 +98,19 @@ async function windDown(world: World, calm: boolean, isStrict: boolean): Promise
   for (const roomId of roomIds) await world.operate(roomId, 'room.set_settings', { slowModeMs: 0 })
   await world.clock.advanceAsync(5_000)
   checkSettled(world, calm, isStrict)
+  await checkEvents(world)
   for (const viewer of world.live) viewer.socket.cut(0)
   for (const roomId of roomIds) await world.operate(roomId, 'room.close', {})
   await world.clock.advanceAsync(40_000)
   checkEmpty(world, calm, isStrict)
+}
+
+/** The witness reads on until it has seen everything. */
+async function checkEvents(world: World): Promise<void> {
+  for (let waitedMs = 0; world.host.lag > 0 && waitedMs < eventsMsMax; waitedMs += 1_000) await world.clock.advanceAsync(1_000)
+  if (world.host.lag > 0) world.broken('events are delivered', `${world.host.lag} rows are still unread`)
+  await world.checkLog()
+  world.plugins.checkDelivered(world.commits, await world.deadLetters())
 }
 
 export function describeRun({ seed, steps, atStep, broken }: RunResult): string {

@@ -5,14 +5,7 @@
  * else's shadowed message, the client cap. What can only be judged later (was everything shown that had to be?) is kept as a `Stay`
  * per join, for `invariants.ts`.
  */
-import {
-  type DanmakuData,
-  type EventName,
-  events,
-  type Lane,
-  type SessionEventData,
-  type WallItemShape,
-} from '../../schemas/messages.ts'
+import type { DanmakuData, SessionEventData, WallItemShape } from '../../schemas/messages.ts'
 import {
   decodeServerFrame,
   type Encoding,
@@ -26,6 +19,7 @@ import type { Session } from '../edge/session.ts'
 import { type LaneCounts, laneIndex } from '../room/event.ts'
 import type { Commits } from './commits.ts'
 import type { SimSocket, SocketReader } from './network.ts'
+import { laneOf } from './plugins.ts'
 
 /** From one join to the leave, kick or close. */
 export interface Stay {
@@ -64,6 +58,8 @@ export interface ViewerHost {
   readonly commits: Commits
   readonly danmakuPerClientMax: number
   readonly acks: Ack[]
+  /** Why this user must not be told that this message of theirs is rejected. */
+  faultOfRejection(caseId: string, userId: string): string | undefined
   broken(invariant: string, detail: string): void
   trace(line: string): void
 }
@@ -266,6 +262,7 @@ export class Viewer implements SocketReader {
     const { t, room, seq } = event
     this.#host.trace(`${this.name} < ${t} ${room ?? ''} ${seq ?? ''}`)
     if (room === undefined) return
+    if (t === 'message.rejected') return this.#rejected(event.d as SessionEventData<'message.rejected'>)
     const stay = this.stays.get(room)
     if (!stay) return this.#broken('joined rooms only', `${t} ${seq} of ${room}`)
     if (t === 'room.lagging') {
@@ -274,6 +271,11 @@ export class Viewer implements SocketReader {
     } else if (t === 'room.resynced') this.#resynced(stay, (event.d as SessionEventData<'room.resynced'>).snapshot as Snapshot)
     else if (seq === undefined) this.#broken('events have a seq', t)
     else this.#inRoom(stay, { ...event, seq })
+  }
+
+  #rejected({ caseId }: SessionEventData<'message.rejected'>): void {
+    const fault = this.#host.faultOfRejection(caseId, this.userId)
+    if (fault !== undefined) this.#broken('held messages', fault)
   }
 
   #resynced(stay: Stay, snapshot: Snapshot): void {
@@ -304,6 +306,7 @@ export class Viewer implements SocketReader {
   }
 
   #danmaku(stay: Stay, d: DanmakuData, liveSeq: number | undefined): void {
+    if (!this.#host.commits.find(d.id)) this.#broken('answers are true', `danmaku ${d.id} was shown and never committed`)
     this.#checkDanmaku(d)
     this.recent.push(d.id)
     if (this.recent.length > 8) this.recent.shift()
@@ -343,5 +346,3 @@ export class Viewer implements SocketReader {
     this.#host.broken(invariant, `${this.name} (${this.userId || 'not open'}, ${this.encoding}): ${detail}`)
   }
 }
-
-const laneOf = (t: string): Lane => events[t as EventName].lane

@@ -1,7 +1,8 @@
 /**
  * The real parts of the engine on a clock that stands still, chance from a seed, and a network and a bus that misbehave on request.
  *
- * Two edges (`e1`, `e2`) and one node with homes, as if on three machines: everything between them goes over the bus.
+ * Two edges (`e1`, `e2`) and one node with homes, as if on three machines: everything between them goes over the bus. The plugin host
+ * stands beside the homes and can be stopped or killed and started again; its plugins (`plugins.ts`) are attached inline.
  */
 import { type Bus, LocalBus } from '../base/bus.ts'
 import { elapsedMs, ManualClock, settle } from '../base/clock.ts'
@@ -9,13 +10,8 @@ import { idSource, type Random, randomInt, seededRandom } from '../base/random.t
 import { type Config, configFrom } from '../config.ts'
 import { Edge } from '../edge/edge.ts'
 import { signToken } from '../edge/tokens.ts'
-import { Guards } from '../plugin/guards.ts'
-import { allow, shadow, type Verdict } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
-import { Transforms } from '../plugin/transforms.ts'
 import { DeliveryAccounts } from '../room/account.ts'
 import type { Actor, Answer } from '../room/call.ts'
-import { noPluginCommands } from '../room/commands.ts'
 import { noCounts } from '../room/event.ts'
 import { Homes } from '../room/homes.ts'
 import { Scheduler } from '../room/scheduler.ts'
@@ -23,12 +19,15 @@ import { openStoreInline, type Store } from '../room/store.ts'
 import { Commits } from './commits.ts'
 import { FaultyBus, type Tamper } from './faulty-bus.ts'
 import { Network, type PublishFault } from './network.ts'
+import { type PluginSabotage, SimHost } from './plugin-host.ts'
+import { SimPlugins } from './plugins.ts'
 import { type Ack, Viewer, type ViewerHost } from './viewer.ts'
 
 /** Breaks the engine on purpose: for the test that the simulation notices. */
 export interface Sabotage {
   publish?: PublishFault
   tamper?: Tamper
+  plugins?: PluginSabotage
 }
 
 export interface Break {
@@ -66,6 +65,10 @@ const bounds: Partial<Config> = {
   openTimeoutMs: 3_000,
   tokenGraceMs: 1_000,
   logDanmaku: true,
+  heldPerRoomMax: 12,
+  pluginDrainMs: 400,
+  pluginHighPerRoomPerSMax: 5,
+  pluginEventsPerRoomPerSMax: 20,
 }
 
 export const roomIds = ['r1', 'r2'] as const
@@ -94,9 +97,10 @@ export class World implements ViewerHost {
   readonly homes: Homes
   readonly edges: Edge[]
   readonly networks: Network[]
-  /** Users whose danmaku the guard shadows now, and what it shadowed: user and text. */
+  readonly plugins: SimPlugins
+  readonly host: SimHost
+  /** Users whose danmaku the guard shadows now. */
   readonly shadowing = new Set<string>()
-  readonly shadowTexts = new Set<string>()
   /** Users whose danmaku the guard thinks about for a while. */
   readonly pondering = new Set<string>()
   readonly #store: Store
@@ -114,23 +118,43 @@ export class World implements ViewerHost {
     const engineRandom = seededRandom(seed + 1_000_003)
     const newId = idSource(engineRandom)
     const onError = (error: unknown, where: string) => this.broken('no errors', `${where}: ${(error as Error)?.stack ?? error}`)
-    this.commits = new Commits(clock, (userId, text) => this.shadowTexts.has(`${userId} ${text}`))
+    this.plugins = new SimPlugins({
+      clock,
+      random: seededRandom(seed + 3_000_003),
+      shadowing: this.shadowing,
+      pondering: this.pondering,
+      tickMsMax: this.config.tickMsMax,
+      isInForce: (name) => this.host.isInForce(name),
+      broken: (invariant, detail) => this.broken(invariant, detail),
+      trace: (line) => this.trace(line),
+    })
+    this.commits = new Commits(clock, (room, row) => this.plugins.judge(room, row, clock.now()))
     this.#store = openStoreInline({ file: ':memory:', roomsMax: this.config.roomsMax })
     this.localBus = new LocalBus(clock, onError)
     this.bus = new FaultyBus(this.localBus, clock, seededRandom(seed + 2_000_003), sabotage.tamper)
     this.scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
+    const store = this.commits.tapped(this.#store)
+    this.host = new SimHost(
+      {
+        ...{ clock, newId, store, onError, config: this.config, bus: this.bus.node('homes') },
+        command: (roomId, head) => this.homes.call(roomId, head),
+      },
+      () => this.plugins,
+      sabotage.plugins,
+    )
     this.homes = new Homes({
       clock,
       newId,
       bus: this.bus.node('homes'),
-      store: this.commits.tapped(this.#store),
+      store,
       config: this.config,
       scheduler: this.scheduler,
       accounts: this.accounts,
-      guards: this.#guards(onError),
-      transforms: new Transforms((transform, on, error) => onError(error, `${transform.plugin} ${on}`)),
-      onCommitted: () => {},
-      plugins: noPluginCommands,
+      guards: this.host.guards,
+      transforms: this.host.transforms,
+      billing: undefined,
+      onCommitted: (home, events) => this.host.committed(home, events),
+      plugins: this.host.commands,
       meters: { committed: noCounts(), flushes: 0, storeFailures: 0 },
       onError,
     })
@@ -153,39 +177,16 @@ export class World implements ViewerHost {
       bus,
       fanout,
       accounts: this.accounts,
-      plugins: noPluginCommands,
-      guards: new Guards((guard, on, error) => onError(error, `${guard.plugin} ${on}`)),
+      plugins: this.host.commands,
+      guards: this.host.guards,
       secret: this.#secret,
       onError: (error) => onError(error, edgeId),
     })
   }
 
-  #guards(onError: (error: unknown, where: string) => void): Guards {
-    const guards = new Guards((guard, on, error) => onError(error, `${guard.plugin} ${on}`))
-    guards.set('danmaku.send', [
-      {
-        plugin: 'shadow',
-        order: 1,
-        onFailure: 'open',
-        meters: new HookMeters({ kind: 'guard', on: 'danmaku.send' }),
-        check: ({ from, d }) => this.#verdict(from.userId, (d as { text: string }).text),
-      },
-    ])
-    return guards
-  }
-
-  #verdict(userId: string, text: string): Verdict | Promise<Verdict> {
-    const isShadowed = this.shadowing.has(userId)
-    const said = `${userId} ${text}`
-    if (isShadowed) this.shadowTexts.add(said)
-    else this.shadowTexts.delete(said)
-    const verdict = isShadowed ? shadow : allow
-    if (!this.pondering.has(userId)) return verdict
-    return new Promise((resolve) => void this.clock.after(randomInt(this.random, 40), () => resolve(verdict)))
-  }
-
   async start(): Promise<void> {
     await this.homes.start()
+    await this.host.start()
     for (const roomId of roomIds) {
       await this.operate(undefined, 'room.create', { roomId, ownerId, title: roomId })
       await this.operate(roomId, 'room.open', {})
@@ -228,6 +229,31 @@ export class World implements ViewerHost {
     return token
   }
 
+  /** The log as readers get it has the order of each room. */
+  async checkLog(): Promise<void> {
+    const last = new Map<string, number>()
+    for (let afterPos = 0, page = await this.#readLog(0); page.length > 0; page = await this.#readLog(afterPos)) {
+      for (const { pos, roomId, epoch, seq } of page) {
+        const place = `${roomId}/${epoch}`
+        // Facts about plugins count anew with each host.
+        if (roomId !== '' && seq <= (last.get(place) ?? 0))
+          this.broken('log in order', `${place}: ${seq} after ${last.get(place)}, at ${pos}`)
+        last.set(place, seq)
+        afterPos = pos
+      }
+    }
+  }
+
+  #readLog(afterPos: number) {
+    return this.#store.readLog({ afterPos, limit: 500 })
+  }
+
+  /** What the witness gave up: its ids. */
+  async deadLetters(): Promise<Set<string>> {
+    const letters = await this.#store.listDead({ plugin: 'witness', afterId: 0, limit: 1_000 })
+    return new Set(letters.map(({ entry }) => entry.row.eid))
+  }
+
   /** Tokens are checked outside the event loop: the run goes on only when that is over, or it could not be repeated. */
   async verified(viewer: Viewer): Promise<void> {
     const verifying = () => [...viewer.pending.values()].some(({ t }) => t === 'session.open' || t === 'session.renew')
@@ -238,6 +264,10 @@ export class World implements ViewerHost {
       await settle()
     }
     await settle()
+  }
+
+  faultOfRejection(caseId: string, userId: string): string | undefined {
+    return this.plugins.faultOfRejection(caseId, userId)
   }
 
   // ------------------------------------------------------------------ findings
@@ -251,6 +281,7 @@ export class World implements ViewerHost {
   }
 
   async stop(): Promise<void> {
+    await this.host.stop()
     this.homes.stop()
     this.scheduler.stop()
     for (const edge of this.edges) void edge.drain()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { errors } from '../../schemas/errors.ts'
-import { clockTime, codePoints, durationWords, explain, shortNumber, untilWords, waitWords } from './words.ts'
+import { clockTime, codePoints, coinWords, durationWords, explain, shortNumber, untilWords, waitWords } from './words.ts'
 
 const refusal = (code: string, more: object = {}) => ({ code, message: 'no', detail: {}, ...more })
 
@@ -29,6 +29,7 @@ test('times and counts', () => {
   expect([1, 1_000, 3_100, 59_999, 61_000, 3_660_000].map(waitWords)).toEqual(['1 s', '1 s', '4 s', '60 s', '2 min', '1 h 1 min'])
   expect(untilWords(now + 3 * 86_400_000, now)).toBe(`until Jan 8, ${clockTime(now)}`)
   expect([5_000, 65_000, 3_725_000].map(durationWords)).toEqual(['0:05', '1:05', '1:02:05'])
+  expect([12_345, 7n, '340282366920938463463'].map(coinWords)).toEqual(['12,345', '7', '340,282,366,920,938,463,463'])
   expect([9_999, 12_345, 3_200_000].map(shortNumber)).toEqual(['9999', '12.3k', '3.2M'])
   expect(codePoints('你好👋')).toBe(3)
 })

@@ -52,6 +52,9 @@ export function shortNumber(value: number): string {
   return `${(value / 1_000_000).toFixed(1)}M`
 }
 
+/** 12345 -> "12,345": money is never rounded. Sums of many people come as text. */
+export const coinWords = (value: number | bigint | string): string => BigInt(value).toLocaleString('en-US')
+
 type Words = (refusal: Refusal, now: number) => string
 const sentences: Record<string, string | Words> = {
   'chat.disabled': 'The streamer has switched the chat off.',
@@ -83,6 +86,14 @@ const sentences: Record<string, string | Words> = {
   'room.like_disabled': 'Likes are switched off here.',
   'room.bad_state': 'It already is that way.',
   'room.unavailable': 'The room did not answer in time. Please try again.',
+  'room.gift_disabled': 'The streamer has switched gifts off.',
+  'gift.not_available': ({ message }) => (/\s/.test(message) ? message : 'This gift is not to be had here, or not now.'),
+  'gift.bad_receiver': 'Gifts go to the host of the room.',
+  'gift.unavailable': 'The gift could not be checked, so nothing was sent. Please try again.',
+  'wallet.insufficient': 'You have not enough coins for this.',
+  'limit.exceeded': ({ message }) => (/\s/.test(message) ? message : 'That is more than may be spent here just now.'),
+  'billing.unavailable': 'The till does not answer. Please try again in a moment.',
+  'idem.conflict': 'This was asked for before as something else. Please start again.',
   'wall.empty': 'Nothing is pinned.',
   'idem.in_flight': 'Your message is still on its way.',
   'server.store_unavailable': 'The change could not be saved, so nothing happened. Please try again.',

@@ -3728,6 +3728,720 @@ export const RoomUserKicked: Codec<RoomUserKicked> = {
   },
 }
 
+export interface GiftItem {
+  id?: string | undefined
+  name?: string | undefined
+  priceCoin?: number | undefined
+  kind?: string | undefined
+  comboable?: boolean | undefined
+  effectId?: string | undefined
+  tags?: string[] | undefined
+  countMax?: number | undefined
+}
+export const GiftItem: Codec<GiftItem> = {
+  encode(m, w) {
+    if (m.id !== undefined) {
+      w.uint(10)
+      w.string(m.id)
+    }
+    if (m.name !== undefined) {
+      w.uint(18)
+      w.string(m.name)
+    }
+    if (m.priceCoin !== undefined) {
+      w.uint(24)
+      w.int(m.priceCoin)
+    }
+    if (m.kind !== undefined) {
+      w.uint(34)
+      w.string(m.kind)
+    }
+    if (m.comboable !== undefined) {
+      w.uint(40)
+      w.bool(m.comboable)
+    }
+    if (m.effectId !== undefined) {
+      w.uint(50)
+      w.string(m.effectId)
+    }
+    if (m.tags !== undefined) for (const item of m.tags) {
+      w.uint(58)
+      w.string(item)
+    }
+    if (m.countMax !== undefined) {
+      w.uint(64)
+      w.int32(m.countMax)
+    }
+  },
+  decode(r, end) {
+    const m: GiftItem = { tags: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.id = r.string(end)
+          break
+        case 18:
+          m.name = r.string(end)
+          break
+        case 24:
+          m.priceCoin = r.int(end)
+          break
+        case 34:
+          m.kind = r.string(end)
+          break
+        case 40:
+          m.comboable = r.bool(end)
+          break
+        case 50:
+          m.effectId = r.string(end)
+          break
+        case 58:
+          ;(m.tags ??= []).push(r.string(end))
+          break
+        case 64:
+          m.countMax = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftList {
+
+}
+export const GiftList: Codec<GiftList> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: GiftList = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftListReply {
+  items?: GiftItem[] | undefined
+  version?: string | undefined
+}
+export const GiftListReply: Codec<GiftListReply> = {
+  encode(m, w) {
+    if (m.items !== undefined) for (const item of m.items) {
+      w.uint(10)
+      w.nested(GiftItem.encode, item)
+    }
+    if (m.version !== undefined) {
+      w.uint(18)
+      w.string(m.version)
+    }
+  },
+  decode(r, end) {
+    const m: GiftListReply = { items: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          ;(m.items ??= []).push(GiftItem.decode(r, r.enter(end)))
+          break
+        case 18:
+          m.version = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftSend {
+  giftId?: string | undefined
+  count?: number | undefined
+  to?: string | undefined
+  comboId?: string | undefined
+}
+export const GiftSend: Codec<GiftSend> = {
+  encode(m, w) {
+    if (m.giftId !== undefined) {
+      w.uint(10)
+      w.string(m.giftId)
+    }
+    if (m.count !== undefined) {
+      w.uint(16)
+      w.int32(m.count)
+    }
+    if (m.to !== undefined) {
+      w.uint(26)
+      w.string(m.to)
+    }
+    if (m.comboId !== undefined) {
+      w.uint(34)
+      w.string(m.comboId)
+    }
+  },
+  decode(r, end) {
+    const m: GiftSend = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.giftId = r.string(end)
+          break
+        case 16:
+          m.count = r.int32(end)
+          break
+        case 26:
+          m.to = r.string(end)
+          break
+        case 34:
+          m.comboId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftSendReply {
+  txId?: string | undefined
+  balanceCoin?: number | undefined
+  comboId?: string | undefined
+  comboCount?: number | undefined
+}
+export const GiftSendReply: Codec<GiftSendReply> = {
+  encode(m, w) {
+    if (m.txId !== undefined) {
+      w.uint(10)
+      w.string(m.txId)
+    }
+    if (m.balanceCoin !== undefined) {
+      w.uint(16)
+      w.int(m.balanceCoin)
+    }
+    if (m.comboId !== undefined) {
+      w.uint(26)
+      w.string(m.comboId)
+    }
+    if (m.comboCount !== undefined) {
+      w.uint(32)
+      w.int32(m.comboCount)
+    }
+  },
+  decode(r, end) {
+    const m: GiftSendReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.txId = r.string(end)
+          break
+        case 16:
+          m.balanceCoin = r.int(end)
+          break
+        case 26:
+          m.comboId = r.string(end)
+          break
+        case 32:
+          m.comboCount = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftSent {
+  txId?: string | undefined
+  from?: Person | undefined
+  to?: Person | undefined
+  giftId?: string | undefined
+  name?: string | undefined
+  count?: number | undefined
+  unitCoin?: number | undefined
+  valueCoin?: number | undefined
+  comboId?: string | undefined
+  comboCount?: number | undefined
+  comboExpireAt?: number | undefined
+  effectId?: string | undefined
+  replayed?: boolean | undefined
+  collapsed?: number | undefined
+}
+export const GiftSent: Codec<GiftSent> = {
+  encode(m, w) {
+    if (m.txId !== undefined) {
+      w.uint(10)
+      w.string(m.txId)
+    }
+    if (m.from !== undefined) {
+      w.uint(18)
+      w.nested(Person.encode, m.from)
+    }
+    if (m.to !== undefined) {
+      w.uint(26)
+      w.nested(Person.encode, m.to)
+    }
+    if (m.giftId !== undefined) {
+      w.uint(34)
+      w.string(m.giftId)
+    }
+    if (m.name !== undefined) {
+      w.uint(42)
+      w.string(m.name)
+    }
+    if (m.count !== undefined) {
+      w.uint(48)
+      w.int32(m.count)
+    }
+    if (m.unitCoin !== undefined) {
+      w.uint(56)
+      w.int(m.unitCoin)
+    }
+    if (m.valueCoin !== undefined) {
+      w.uint(64)
+      w.int(m.valueCoin)
+    }
+    if (m.comboId !== undefined) {
+      w.uint(74)
+      w.string(m.comboId)
+    }
+    if (m.comboCount !== undefined) {
+      w.uint(80)
+      w.int32(m.comboCount)
+    }
+    if (m.comboExpireAt !== undefined) {
+      w.uint(88)
+      w.int(m.comboExpireAt)
+    }
+    if (m.effectId !== undefined) {
+      w.uint(98)
+      w.string(m.effectId)
+    }
+    if (m.replayed !== undefined) {
+      w.uint(104)
+      w.bool(m.replayed)
+    }
+    if (m.collapsed !== undefined) {
+      w.uint(112)
+      w.int32(m.collapsed)
+    }
+  },
+  decode(r, end) {
+    const m: GiftSent = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.txId = r.string(end)
+          break
+        case 18:
+          m.from = Person.decode(r, r.enter(end))
+          break
+        case 26:
+          m.to = Person.decode(r, r.enter(end))
+          break
+        case 34:
+          m.giftId = r.string(end)
+          break
+        case 42:
+          m.name = r.string(end)
+          break
+        case 48:
+          m.count = r.int32(end)
+          break
+        case 56:
+          m.unitCoin = r.int(end)
+          break
+        case 64:
+          m.valueCoin = r.int(end)
+          break
+        case 74:
+          m.comboId = r.string(end)
+          break
+        case 80:
+          m.comboCount = r.int32(end)
+          break
+        case 88:
+          m.comboExpireAt = r.int(end)
+          break
+        case 98:
+          m.effectId = r.string(end)
+          break
+        case 104:
+          m.replayed = r.bool(end)
+          break
+        case 112:
+          m.collapsed = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface GiftComboEnded {
+  comboId?: string | undefined
+  from?: Person | undefined
+  to?: Person | undefined
+  giftId?: string | undefined
+  comboCount?: number | undefined
+  totalCount?: number | undefined
+  totalCoin?: number | undefined
+}
+export const GiftComboEnded: Codec<GiftComboEnded> = {
+  encode(m, w) {
+    if (m.comboId !== undefined) {
+      w.uint(10)
+      w.string(m.comboId)
+    }
+    if (m.from !== undefined) {
+      w.uint(18)
+      w.nested(Person.encode, m.from)
+    }
+    if (m.to !== undefined) {
+      w.uint(26)
+      w.nested(Person.encode, m.to)
+    }
+    if (m.giftId !== undefined) {
+      w.uint(34)
+      w.string(m.giftId)
+    }
+    if (m.comboCount !== undefined) {
+      w.uint(40)
+      w.int32(m.comboCount)
+    }
+    if (m.totalCount !== undefined) {
+      w.uint(48)
+      w.int(m.totalCount)
+    }
+    if (m.totalCoin !== undefined) {
+      w.uint(56)
+      w.int(m.totalCoin)
+    }
+  },
+  decode(r, end) {
+    const m: GiftComboEnded = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.comboId = r.string(end)
+          break
+        case 18:
+          m.from = Person.decode(r, r.enter(end))
+          break
+        case 26:
+          m.to = Person.decode(r, r.enter(end))
+          break
+        case 34:
+          m.giftId = r.string(end)
+          break
+        case 40:
+          m.comboCount = r.int32(end)
+          break
+        case 48:
+          m.totalCount = r.int(end)
+          break
+        case 56:
+          m.totalCoin = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface WorldGiftBanner {
+  roomId?: string | undefined
+  from?: Person | undefined
+  to?: Person | undefined
+  giftId?: string | undefined
+  name?: string | undefined
+  valueCoin?: number | undefined
+}
+export const WorldGiftBanner: Codec<WorldGiftBanner> = {
+  encode(m, w) {
+    if (m.roomId !== undefined) {
+      w.uint(10)
+      w.string(m.roomId)
+    }
+    if (m.from !== undefined) {
+      w.uint(18)
+      w.nested(Person.encode, m.from)
+    }
+    if (m.to !== undefined) {
+      w.uint(26)
+      w.nested(Person.encode, m.to)
+    }
+    if (m.giftId !== undefined) {
+      w.uint(34)
+      w.string(m.giftId)
+    }
+    if (m.name !== undefined) {
+      w.uint(42)
+      w.string(m.name)
+    }
+    if (m.valueCoin !== undefined) {
+      w.uint(48)
+      w.int(m.valueCoin)
+    }
+  },
+  decode(r, end) {
+    const m: WorldGiftBanner = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.roomId = r.string(end)
+          break
+        case 18:
+          m.from = Person.decode(r, r.enter(end))
+          break
+        case 26:
+          m.to = Person.decode(r, r.enter(end))
+          break
+        case 34:
+          m.giftId = r.string(end)
+          break
+        case 42:
+          m.name = r.string(end)
+          break
+        case 48:
+          m.valueCoin = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface WalletGet {
+
+}
+export const WalletGet: Codec<WalletGet> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: WalletGet = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface WalletGetReply {
+  coinPaid?: number | undefined
+  coinBonus?: number | undefined
+  bean?: string | undefined
+}
+export const WalletGetReply: Codec<WalletGetReply> = {
+  encode(m, w) {
+    if (m.coinPaid !== undefined) {
+      w.uint(8)
+      w.int(m.coinPaid)
+    }
+    if (m.coinBonus !== undefined) {
+      w.uint(16)
+      w.int(m.coinBonus)
+    }
+    if (m.bean !== undefined) {
+      w.uint(26)
+      w.string(m.bean)
+    }
+  },
+  decode(r, end) {
+    const m: WalletGetReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.coinPaid = r.int(end)
+          break
+        case 16:
+          m.coinBonus = r.int(end)
+          break
+        case 26:
+          m.bean = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface RankRow {
+  member?: Person | undefined
+  scoreCoin?: string | undefined
+}
+export const RankRow: Codec<RankRow> = {
+  encode(m, w) {
+    if (m.member !== undefined) {
+      w.uint(10)
+      w.nested(Person.encode, m.member)
+    }
+    if (m.scoreCoin !== undefined) {
+      w.uint(18)
+      w.string(m.scoreCoin)
+    }
+  },
+  decode(r, end) {
+    const m: RankRow = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.member = Person.decode(r, r.enter(end))
+          break
+        case 18:
+          m.scoreCoin = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface RankGet {
+  board?: string | undefined
+  limit?: number | undefined
+}
+export const RankGet: Codec<RankGet> = {
+  encode(m, w) {
+    if (m.board !== undefined) {
+      w.uint(10)
+      w.string(m.board)
+    }
+    if (m.limit !== undefined) {
+      w.uint(16)
+      w.int32(m.limit)
+    }
+  },
+  decode(r, end) {
+    const m: RankGet = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.board = r.string(end)
+          break
+        case 16:
+          m.limit = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface RankGetReply {
+  rows?: RankRow[] | undefined
+  place?: number | undefined
+  scoreCoin?: string | undefined
+}
+export const RankGetReply: Codec<RankGetReply> = {
+  encode(m, w) {
+    if (m.rows !== undefined) for (const item of m.rows) {
+      w.uint(10)
+      w.nested(RankRow.encode, item)
+    }
+    if (m.place !== undefined) {
+      w.uint(16)
+      w.int32(m.place)
+    }
+    if (m.scoreCoin !== undefined) {
+      w.uint(26)
+      w.string(m.scoreCoin)
+    }
+  },
+  decode(r, end) {
+    const m: RankGetReply = { rows: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          ;(m.rows ??= []).push(RankRow.decode(r, r.enter(end)))
+          break
+        case 16:
+          m.place = r.int32(end)
+          break
+        case 26:
+          m.scoreCoin = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface RankChanged {
+  board?: string | undefined
+  rows?: RankRow[] | undefined
+}
+export const RankChanged: Codec<RankChanged> = {
+  encode(m, w) {
+    if (m.board !== undefined) {
+      w.uint(10)
+      w.string(m.board)
+    }
+    if (m.rows !== undefined) for (const item of m.rows) {
+      w.uint(18)
+      w.nested(RankRow.encode, item)
+    }
+  },
+  decode(r, end) {
+    const m: RankChanged = { rows: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.board = r.string(end)
+          break
+        case 18:
+          ;(m.rows ??= []).push(RankRow.decode(r, r.enter(end)))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface RoomLagging {
   bufferedBytes?: number | undefined
 }
@@ -3874,6 +4588,48 @@ export const MessageRejected: Codec<MessageRejected> = {
   },
 }
 
+export interface WalletChanged {
+  coinPaid?: number | undefined
+  coinBonus?: number | undefined
+  reason?: string | undefined
+}
+export const WalletChanged: Codec<WalletChanged> = {
+  encode(m, w) {
+    if (m.coinPaid !== undefined) {
+      w.uint(8)
+      w.int(m.coinPaid)
+    }
+    if (m.coinBonus !== undefined) {
+      w.uint(16)
+      w.int(m.coinBonus)
+    }
+    if (m.reason !== undefined) {
+      w.uint(26)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: WalletChanged = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.coinPaid = r.int(end)
+          break
+        case 16:
+          m.coinBonus = r.int(end)
+          break
+        case 26:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export const codecs = {
   ClientFrame,
   Request,
@@ -3965,9 +4721,24 @@ export const codecs = {
   RoomUserMuted,
   RoomUserUnmuted,
   RoomUserKicked,
+  GiftItem,
+  GiftList,
+  GiftListReply,
+  GiftSend,
+  GiftSendReply,
+  GiftSent,
+  GiftComboEnded,
+  WorldGiftBanner,
+  WalletGet,
+  WalletGetReply,
+  RankRow,
+  RankGet,
+  RankGetReply,
+  RankChanged,
   RoomLagging,
   RoomResynced,
   ServerDraining,
   SessionExpiring,
   MessageRejected,
+  WalletChanged,
 } as const

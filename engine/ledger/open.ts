@@ -1,0 +1,143 @@
+/**
+ * The ledger of an engine: a writer thread with a queue before it, a reader thread, and the audit.
+ *
+ *     const ledger = await openLedger({ dir: '.livehouse', clock, log })
+ *     const result = await ledger.submit({ op: 'charge', txId, at, action: 'gift', origin, value: 999n, ... })
+ *     ledger.onCommitted(() => wakeWhoeverReads())          // ledger.reads.journalAfter(cursor, 500)
+ *     await ledger.close()
+ *
+ * In `dir`: ledger.db (the truth), ledger.lock (held by the one writer), ledger-book.db (derived; may be deleted while nothing runs).
+ * `openLedgerInline` is the same without threads, for the simulation and unit tests: it answers within microtasks.
+ */
+import { join } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { Applier, type ApplierAnswer, type ApplierAsk } from './applier.ts'
+import type { Broken } from './audit.ts'
+import { AuditLoop } from './audit-loop.ts'
+import type { LedgerOp, LedgerResult } from './ops.ts'
+import { LedgerQueue, type LedgerState, type LedgerStats, type Writer } from './queue.ts'
+import { LedgerReader } from './reader.ts'
+import { type ReadAnswer, type ReadAsk, Reading } from './reading.ts'
+import { LedgerReads, type ReadLine } from './reads.ts'
+import { inMemory } from './sqlite-ledger.ts'
+import { Thread } from './thread.ts'
+
+export interface LedgerOptions {
+  clock: Clock
+  log?: Log | undefined
+  queueMax?: number | undefined
+  /** Largest ledger.db in pages of 4 KB. Unset: as large as the disk. */
+  pagesMax?: number | undefined
+  /** Called when the audit finds what must not be. */
+  onBroken?: ((broken: readonly Broken[]) => void) | undefined
+  /** Between two looks of the audit when nothing is new. Unset: 1 s. */
+  auditEveryMs?: number | undefined
+}
+
+export class OpenLedger {
+  readonly reads: LedgerReads
+  /** Started by whoever opened the ledger. */
+  readonly audit: AuditLoop
+  readonly #queue: LedgerQueue
+
+  constructor(queue: LedgerQueue, line: ReadLine, { clock, log, onBroken, auditEveryMs = 1_000 }: LedgerOptions) {
+    this.#queue = queue
+    this.audit = new AuditLoop(() => this.reads.auditStep(), { clock, log, everyMs: auditEveryMs, onBroken })
+    this.reads = new LedgerReads(line, (step) => this.audit.note(step))
+  }
+
+  get state(): LedgerState {
+    return this.#queue.state
+  }
+
+  stats(): LedgerStats {
+    return this.#queue.stats()
+  }
+
+  /** Resolves when it is on disk or refused. Rejects with a `LedgerUnavailable` (`billing.unavailable`). */
+  submit(op: LedgerOp): Promise<LedgerResult> {
+    return this.#queue.submit(op)
+  }
+
+  onCommitted(listener: (pos: number) => void): () => void {
+    return this.#queue.onCommitted(listener)
+  }
+
+  onState(listener: (state: LedgerState) => void): () => void {
+    return this.#queue.onState(listener)
+  }
+
+  /** Answers what waits, then lets go of the files. */
+  async close(): Promise<void> {
+    this.audit.stop()
+    await this.#queue.close()
+    await this.reads.close()
+  }
+}
+
+/** Rejects when another process holds the ledger of this folder, or the file cannot be opened. */
+export async function openLedger(options: LedgerOptions & { dir: string }): Promise<OpenLedger> {
+  const { dir, pagesMax } = options
+  const file = join(dir, 'ledger.db')
+  const writer = new ThreadWriter({ file, pagesMax }, (reason) => queue.writerGone(reason))
+  const { pos } = await writer.reopen()
+  const queue: LedgerQueue = new LedgerQueue(writer, pos, options)
+  return new OpenLedger(queue, new ReaderLine({ file, bookFile: join(dir, 'ledger-book.db') }), options)
+}
+
+/** `file`: path of ledger.db, or ':memory:'. */
+export function openLedgerInline({ file, ...options }: LedgerOptions & { file: string }): OpenLedger {
+  const applier = new Applier({ file, pagesMax: options.pagesMax })
+  const run = async (ask: ApplierAsk) => applier.handle(ask)
+  const writer: Writer = { run: (ops) => run({ ops }), reopen: () => run({ reopen: true }), close: async () => applier.close() }
+  const reader = file === inMemory ? applier.storage.reader() : LedgerReader.open(file)
+  const reading = new Reading(reader, file === inMemory ? inMemory : file.replace(/(\.db)?$/, '-book.db'))
+  const line: ReadLine = { ask: async (ask) => reading.handle(ask), close: async () => reading.close() }
+  return new OpenLedger(new LedgerQueue(writer, reader.lastPos(), options), line, options)
+}
+
+/** The writer thread; `openLedger` puts the queue before it. */
+export class ThreadWriter implements Writer {
+  readonly #thread: Thread<ApplierAsk, ApplierAnswer>
+
+  constructor(data: { file: string; pagesMax: number | undefined }, onGone: (reason: string) => void) {
+    this.#thread = new Thread(new URL('./ledger-worker.ts', import.meta.url), data, onGone)
+  }
+
+  run(ops: readonly LedgerOp[]): Promise<ApplierAnswer> {
+    return this.#thread.ask({ ops })
+  }
+
+  async reopen(): Promise<ApplierAnswer> {
+    await this.#thread.start()
+    return this.#thread.ask({ reopen: true })
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close()
+  }
+
+  /** As a crash would end it: for tests. */
+  kill(): Promise<void> {
+    return this.#thread.kill()
+  }
+}
+
+/** Started by the first question, and again by the next one after it died. */
+class ReaderLine implements ReadLine {
+  readonly #thread: Thread<ReadAsk, ReadAnswer>
+
+  constructor(data: { file: string; bookFile: string }) {
+    this.#thread = new Thread(new URL('./reader-worker.ts', import.meta.url), data)
+  }
+
+  async ask(ask: ReadAsk): Promise<ReadAnswer> {
+    await this.#thread.start()
+    return this.#thread.ask(ask)
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close()
+  }
+}

@@ -1,0 +1,8 @@
+/** Entry of the reader thread: own connection to ledger.db that cannot write, and the book. `open.ts` starts it. */
+import { LedgerReader } from './reader.ts'
+import { type ReadAnswer, type ReadAsk, Reading } from './reading.ts'
+import { serve } from './thread.ts'
+
+serve<{ file: string; bookFile: string }, ReadAsk, ReadAnswer>(
+  ({ file, bookFile }) => new Reading(LedgerReader.open(file), bookFile),
+)

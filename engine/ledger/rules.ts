@@ -1,0 +1,444 @@
+/**
+ * The ledger's rules, in memory: double entry over integer minor units, linked sets, two-phase holds, no account below zero that must
+ * not be, the same key answered once. Pure: no clock, no disk, no thread.
+ *
+ *     plan(ops)  ->  storage reads what is wanted  ->  decide(plan, found)  ->  storage writes journal rows, touched balances, holds
+ *
+ * An op that is refused leaves nothing behind, whatever stood before it in the batch. A write that fails is followed by `forget`: nothing
+ * of the batch counts, and balances are read again. A balance is a cell that is written once a batch, so an account that everybody pays
+ * into costs no more than any other. The balances in memory are right only while there is one writer: `sqlite-ledger.ts` sees to that.
+ */
+import { accountKind } from './accounts.ts'
+import { amountMax, jsonCharsMax, opProblem } from './check.ts'
+import type {
+  Balance,
+  Charge,
+  Entry,
+  Expire,
+  Hold,
+  HoldRow,
+  JournalRow,
+  LedgerErrorCode,
+  LedgerOp,
+  LedgerResult,
+  SettleHold,
+  Transfer,
+} from './ops.ts'
+import { legsText } from './rows.ts'
+import { type SplitTerms, splitIncome } from './split.ts'
+
+/** What a batch needs to know. */
+export interface Wanted {
+  accounts: string[]
+  txIds: string[]
+  keys: { actor: string; command: string; ik: string }[]
+  holds: string[]
+  /** Pending holds that are over at `at`, oldest first, then by id. */
+  due: { at: number; limit: number } | undefined
+}
+export interface Found {
+  /** Of the wanted accounts and of those that the found holds name; one that was never posted to is missing. */
+  balances: ReadonlyMap<string, Balance>
+  /** Rows with these ids or keys. */
+  rows: readonly JournalRow[]
+  /** Those of `holds`, and after them the due ones. */
+  holds: readonly HoldRow[]
+}
+/** A new row, and the texts that are written for it: made while an op can still be refused alone. */
+export interface NewRow {
+  row: JournalRow
+  text: { legs: string; facts: string; event: string | null; reply: string }
+}
+/** To be written in one transaction. */
+export interface Decided {
+  rows: readonly NewRow[]
+  balances: ReadonlyMap<string, Balance>
+  holds: readonly HoldRow[]
+}
+export interface Plan {
+  ops: readonly LedgerOp[]
+  /** By place in the batch: refused before anything was read. */
+  refused: ReadonlyMap<number, LedgerResult>
+  wanted: Wanted
+}
+
+/** Balances kept in memory, some 300 bytes each; at the bound all are forgotten and read again. */
+const balancesMax = 200_000
+
+class Refused extends Error {
+  readonly code: LedgerErrorCode
+  constructor(code: LedgerErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+const keyOf = (actor: string, command: string, ik: string): string => `${actor}\n${command}\n${ik}`
+export const zeroBalance = (): Balance => ({ debits: 0n, credits: 0n, pendingDebits: 0n, pendingCredits: 0n })
+
+/** What may be spent: pending debits are spent already, pending credits are not there yet. */
+export function availableOf(account: string, { debits, credits, pendingDebits, pendingCredits }: Balance): bigint {
+  return accountKind(account)?.normal === 'debit' ? debits - credits - pendingCredits : credits - debits - pendingDebits
+}
+
+/** One batch under way. */
+interface Batch {
+  rows: NewRow[]
+  byTx: Map<string, JournalRow>
+  byKey: Map<string, JournalRow>
+  holds: Map<string, HoldRow>
+  touchedHolds: Map<string, HoldRow>
+  touched: Map<string, Balance>
+  /** Cells that the op under way has changed, as they were before it. */
+  saved: Map<string, Balance>
+}
+
+interface Made {
+  legs: readonly Transfer[]
+  facts?: Readonly<Record<string, unknown>>
+  reply?: Readonly<Record<string, unknown>>
+}
+
+export class Rules {
+  readonly #balances = new Map<string, Balance>()
+  #pos: number
+
+  /** `pos`: of the last row of the journal; 0 before the first. */
+  constructor(pos: number) {
+    this.#pos = pos
+  }
+
+  /** Of the last row that was decided. */
+  get pos(): number {
+    return this.#pos
+  }
+
+  plan(ops: readonly LedgerOp[]): Plan {
+    if (this.#balances.size > balancesMax) this.#balances.clear()
+    const refused = new Map<number, LedgerResult>()
+    for (const [at, op] of ops.entries()) {
+      const problem = opProblem(op)
+      if (problem) refused.set(at, { ok: false, ...problem })
+    }
+    const sound = refused.size === 0 ? ops : ops.filter((_, at) => !refused.has(at))
+    return { ops, refused, wanted: wantedBy(sound, (account) => this.#balances.has(account)) }
+  }
+
+  /** Answers in the order of the ops. What it decided counts from now on in memory: write it, or `forget`. */
+  decide({ ops, refused, wanted }: Plan, found: Found): { results: LedgerResult[]; decided: Decided } {
+    for (const account of wanted.accounts) this.#balances.set(account, found.balances.get(account) ?? zeroBalance())
+    for (const { transfers } of found.holds)
+      for (const { dr, cr } of transfers)
+        for (const account of [dr, cr])
+          if (!this.#balances.has(account)) this.#balances.set(account, found.balances.get(account) ?? zeroBalance())
+    const batch = newBatch(found)
+    const results = ops.map((op, at) => refused.get(at) ?? this.#decide(op, batch))
+    return { results, decided: { rows: batch.rows, balances: batch.touched, holds: [...batch.touchedHolds.values()] } }
+  }
+
+  /** Nothing that was decided since the last write happened, as far as memory goes. */
+  forget(pos: number): void {
+    this.#balances.clear()
+    this.#pos = pos
+  }
+
+  /** What is in memory, as a copy. */
+  balanceOf(account: string): Balance | undefined {
+    const cell = this.#balances.get(account)
+    return cell && { ...cell }
+  }
+
+  #decide(op: LedgerOp, batch: Batch): LedgerResult {
+    batch.saved.clear()
+    try {
+      const result = op.op === 'expire' ? this.#expire(op, batch) : (answered(op, batch) ?? this.#post(op, batch))
+      for (const account of batch.saved.keys()) batch.touched.set(account, this.#balances.get(account) as Balance)
+      return result
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      for (const [account, before] of batch.saved) Object.assign(this.#balances.get(account) as Balance, before)
+      return { ok: false, code: error.code, msg: error.message }
+    }
+  }
+
+  #post(op: Exclude<LedgerOp, Expire>, batch: Batch): LedgerResult {
+    switch (op.op) {
+      case 'post':
+        this.#move(op.transfers, batch)
+        return this.#record(op, batch, { legs: op.transfers })
+      case 'charge':
+        return this.#charge(op, batch)
+      case 'hold':
+        return this.#hold(op, batch)
+      default:
+        return this.#settle(op, batch)
+    }
+  }
+
+  // ------------------------------------------------------------------ kinds of ops
+
+  #charge(op: Charge, batch: Batch): LedgerResult {
+    const spent = { paid: 0n, bonus: 0n }
+    const transfers: Transfer[] = []
+    let left = op.value
+    for (const account of op.payFrom) {
+      const has = this.#available(account)
+      const amount = has < left ? has : left
+      if (amount <= 0n) continue
+      transfers.push({ dr: account, cr: op.sink, amount })
+      spent[account.endsWith('.bonus') ? 'bonus' : 'paid'] += amount
+      left -= amount
+    }
+    if (left > 0n) throw new Refused('wallet.insufficient', `${left} of ${op.value} are missing`)
+    const shares = splitIncome(spent, op.terms)
+    if (shares.streamer > 0n) transfers.push({ dr: 'bean.issued', cr: op.streamer, amount: shares.streamer })
+    if (shares.guild > 0n) transfers.push({ dr: 'bean.issued', cr: op.guild as string, amount: shares.guild })
+    this.#move(transfers, batch)
+    const balance = op.payFrom.reduce((sum, account) => sum + this.#available(account), 0n)
+    return this.#record(op, batch, {
+      legs: transfers,
+      facts: {
+        ...textOf({ value: op.value, ...spent, ...shares }),
+        terms: plainTerms(op.terms),
+        contractVersion: op.contractVersion,
+        catalogVersion: op.catalogVersion,
+      },
+      reply: { balanceCoin: wireAmount(balance) },
+    })
+  }
+
+  #hold(op: Hold, batch: Batch): LedgerResult {
+    for (const transfer of op.transfers) this.#pend(transfer, 1n, batch)
+    this.#checkSaved(batch)
+    const { txId: holdId, transfers, expiresAt } = op
+    const held = transfers.map(({ dr, cr, amount }) => [dr, cr, String(amount)])
+    const result = this.#record(op, batch, { legs: [], facts: { holdId, expiresAt, held } })
+    putHold(batch, { holdId, transfers, expiresAt, state: 'pending' })
+    return result
+  }
+
+  #settle(op: SettleHold, batch: Batch): LedgerResult {
+    const hold = batch.holds.get(op.holdId)
+    if (!hold) throw new Refused('ledger.no_hold', `there is no hold ${op.holdId}`)
+    if (hold.state !== 'pending') throw new Refused('ledger.hold_over', `hold ${op.holdId} is ${hold.state}`)
+    // A hold is over at its time, whether or not somebody has come by to clear it away.
+    if (hold.expiresAt <= op.at) throw new Refused('ledger.hold_over', `hold ${op.holdId} was over at ${hold.expiresAt}`)
+    const isPosted = op.op === 'post_hold'
+    for (const transfer of hold.transfers) this.#pend(transfer, -1n, batch)
+    if (isPosted) this.#move(hold.transfers, batch)
+    const result = this.#record(op, batch, { legs: isPosted ? hold.transfers : [], facts: { holdId: op.holdId } })
+    putHold(batch, { ...hold, state: isPosted ? 'posted' : 'voided' })
+    return result
+  }
+
+  /** Writes no row: nothing was transferred, and the hold itself says what became of it. */
+  #expire({ at, limit }: Expire, batch: Batch): LedgerResult {
+    const due = [...batch.holds.values()].filter((hold) => hold.state === 'pending' && hold.expiresAt <= at)
+    const over = due.sort(byExpiry).slice(0, limit)
+    for (const hold of over) {
+      for (const transfer of hold.transfers) this.#pend(transfer, -1n, batch)
+      putHold(batch, { ...hold, state: 'expired' })
+    }
+    return { ok: true, txId: '', pos: this.#pos, replayed: false, reply: { expired: over.length } }
+  }
+
+  // ------------------------------------------------------------------ balances
+
+  /** To be changed: how it was is kept until the op is decided. */
+  #cell(account: string, batch: Batch): Balance {
+    const cell = this.#balances.get(account)
+    if (!cell) throw new Error(`${account} was not read`) // ours: posting to a balance that was not read would forget the old one
+    if (!batch.saved.has(account)) batch.saved.set(account, { ...cell })
+    return cell
+  }
+
+  #move(transfers: readonly Transfer[], batch: Batch): void {
+    for (const { dr, cr, amount } of transfers) {
+      this.#cell(dr, batch).debits += amount
+      this.#cell(cr, batch).credits += amount
+    }
+    this.#checkSaved(batch)
+  }
+
+  /** Set aside (1) or let go (-1). */
+  #pend({ dr, cr, amount }: Transfer, sign: bigint, batch: Batch): void {
+    this.#cell(dr, batch).pendingDebits += sign * amount
+    this.#cell(cr, batch).pendingCredits += sign * amount
+  }
+
+  /** After the whole set: what a set takes from an account it may have put there. Whatever was held can then be posted as well. */
+  #checkSaved(batch: Batch): void {
+    for (const account of batch.saved.keys()) {
+      const cell = this.#balances.get(account) as Balance
+      if (cell.debits + cell.pendingDebits > amountMax || cell.credits + cell.pendingCredits > amountMax)
+        throw new Refused('ledger.bad_amount', `${account} cannot hold more`)
+      if (accountKind(account)?.mayBeNegative === false && availableOf(account, cell) < 0n)
+        throw new Refused('wallet.insufficient', `${account} does not hold enough`)
+    }
+  }
+
+  #available(account: string): bigint {
+    return availableOf(account, this.#balances.get(account) as Balance)
+  }
+
+  // ------------------------------------------------------------------ the journal
+
+  #record(op: Entry, batch: Batch, made: Made): LedgerResult {
+    const { txId, origin } = op
+    const row: JournalRow = {
+      pos: this.#pos + 1,
+      txId,
+      at: op.at,
+      action: op.action,
+      actor: origin.actor,
+      command: origin.command,
+      ik: origin.ik,
+      bodyHash: origin.bodyHash,
+      roomId: op.roomId,
+      liveId: op.liveId,
+      legs: made.legs,
+      facts: made.facts ?? {},
+      event: op.event && { t: op.event.t, d: { ...op.event.d, txId } },
+      reply: { ...op.reply, txId, ...made.reply },
+    }
+    const text = {
+      legs: legsText(row.legs),
+      facts: jsonText('facts', row.facts),
+      event: row.event ? jsonText('event', row.event) : null,
+      reply: jsonText('reply', row.reply),
+    }
+    this.#pos = row.pos
+    batch.rows.push({ row, text })
+    remember(batch, row)
+    return { ok: true, txId, pos: row.pos, replayed: false, reply: row.reply }
+  }
+}
+
+function jsonText(name: string, value: object): string {
+  let text: string
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    throw new Refused('ledger.bad_op', `${name}: ${error instanceof Error ? error.message : error}`)
+  }
+  if (text.length > jsonCharsMax) throw new Refused('ledger.bad_op', `${name}: longer than ${jsonCharsMax} characters`)
+  return text
+}
+
+function newBatch({ rows, holds }: Found): Batch {
+  const batch: Batch = {
+    rows: [],
+    byTx: new Map(),
+    byKey: new Map(),
+    holds: new Map(holds.map((hold) => [hold.holdId, hold])),
+    touchedHolds: new Map(),
+    touched: new Map(),
+    saved: new Map(),
+  }
+  for (const row of rows) remember(batch, row)
+  return batch
+}
+
+function remember(batch: Batch, row: JournalRow): void {
+  batch.byTx.set(row.txId, row)
+  if (row.ik !== undefined) batch.byKey.set(keyOf(row.actor, row.command, row.ik), row)
+}
+
+/** As the database orders them. */
+const byExpiry = (a: HoldRow, b: HoldRow): number => a.expiresAt - b.expiresAt || (a.holdId < b.holdId ? -1 : 1)
+
+function putHold(batch: Batch, hold: HoldRow): void {
+  batch.holds.set(hold.holdId, hold)
+  batch.touchedHolds.set(hold.holdId, hold)
+}
+
+// ------------------------------------------------------------------ asked again
+
+/** The first answer, when this was asked before. */
+function answered(op: Exclude<LedgerOp, Expire>, { byKey, byTx }: Batch): LedgerResult | undefined {
+  const { actor, command, ik, bodyHash } = op.origin
+  const sameKey = ik === undefined ? undefined : byKey.get(keyOf(actor, command, ik))
+  if (sameKey && sameKey.bodyHash !== bodyHash) throw new Refused('idem.conflict', 'the key was used with another body')
+  if (sameKey) return again(sameKey)
+  const sameTx = byTx.get(op.txId)
+  if (!sameTx) return undefined
+  if (!isSame(op, sameTx)) throw new Refused('ledger.tx_exists', `${op.txId} was posted before, for something else`)
+  return again(sameTx)
+}
+
+const again = ({ txId, pos, reply }: JournalRow): LedgerResult => ({ ok: true, txId, pos, replayed: true, reply })
+
+function isSame(op: Exclude<LedgerOp, Expire>, row: JournalRow): boolean {
+  const { actor, command, ik, bodyHash } = op.origin
+  if (actor !== row.actor || command !== row.command || ik !== row.ik || bodyHash !== row.bodyHash) return false
+  if (op.at !== row.at || op.action !== row.action || op.roomId !== row.roomId || op.liveId !== row.liveId) return false
+  return isSameContent(op, row)
+}
+
+function isSameContent(op: Exclude<LedgerOp, Expire>, { legs, facts }: JournalRow): boolean {
+  switch (op.op) {
+    case 'post':
+      return facts['value'] === undefined && facts['holdId'] === undefined && legsText(legs) === legsText(op.transfers)
+    case 'charge':
+      return (
+        facts['value'] === String(op.value) &&
+        legs[0]?.cr === op.sink &&
+        facts['contractVersion'] === op.contractVersion &&
+        facts['catalogVersion'] === op.catalogVersion &&
+        JSON.stringify(facts['terms']) === JSON.stringify(plainTerms(op.terms))
+      )
+    case 'hold': {
+      const held = op.transfers.map(({ dr, cr, amount }) => [dr, cr, String(amount)])
+      return facts['expiresAt'] === op.expiresAt && JSON.stringify(facts['held']) === JSON.stringify(held)
+    }
+    default:
+      return facts['holdId'] === op.holdId && facts['held'] === undefined && (op.op === 'post_hold') === legs.length > 0
+  }
+}
+
+// ------------------------------------------------------------------ what to read
+
+function wantedBy(ops: readonly LedgerOp[], isKnown: (account: string) => boolean): Wanted {
+  const accounts = new Set<string>()
+  const wanted: Wanted = { accounts: [], txIds: [], keys: [], holds: [], due: undefined }
+  for (const op of ops) {
+    if (op.op === 'expire') {
+      const { at = 0, limit = 0 } = wanted.due ?? {}
+      wanted.due = { at: Math.max(at, op.at), limit: limit + op.limit }
+      continue
+    }
+    wanted.txIds.push(op.txId)
+    const { actor, command, ik } = op.origin
+    if (ik !== undefined) wanted.keys.push({ actor, command, ik })
+    if (op.op === 'post_hold' || op.op === 'void_hold') wanted.holds.push(op.holdId)
+    for (const account of accountsOf(op)) accounts.add(account)
+  }
+  // One that this batch settles first must not keep the next one from expiring.
+  if (wanted.due) wanted.due.limit += wanted.holds.length
+  wanted.accounts = [...accounts].filter((account) => !isKnown(account))
+  return wanted
+}
+
+function accountsOf(op: Exclude<LedgerOp, Expire>): string[] {
+  switch (op.op) {
+    case 'post':
+    case 'hold':
+      return op.transfers.flatMap(({ dr, cr }) => [dr, cr])
+    case 'charge':
+      return [...op.payFrom, op.sink, op.streamer, 'bean.issued', ...(op.guild === undefined ? [] : [op.guild])]
+    default:
+      return []
+  }
+}
+
+/** Over the wire an integer as far as JavaScript has integers, a text beyond. */
+export const wireAmount = (amount: bigint): number | string =>
+  amount <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(amount) : String(amount)
+const textOf = (amounts: Readonly<Record<string, bigint>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, String(amount)]))
+const plainTerms = ({ streamerBps, guildBps, paidBps, bonusBps }: SplitTerms): SplitTerms => ({
+  streamerBps,
+  guildBps,
+  paidBps,
+  bonusBps,
+})

@@ -1,0 +1,224 @@
+/**
+ * The ledger's database in SQLite: WAL with synchronous=FULL, so that what `write` returned from survives kill -9 and a power cut.
+ *
+ * One writer: beside ledger.db, ledger.lock is held under BEGIN EXCLUSIVE and freed by the kernel however the process dies; balances are
+ * kept in memory, which is right only with one writer. No other code may open ledger.lock, not even to copy it: closing any descriptor
+ * of a file gives up the locks that a process has on it. Statements are raw and prepared once: this is the path of every gift.
+ */
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import { accountKind } from './accounts.ts'
+import type { LedgerStorage } from './ledger.ts'
+import type { Balance, HoldRow, JournalRow } from './ops.ts'
+import { LedgerReader } from './reader.ts'
+import { type BalanceColumns, type HoldColumns, type JournalColumns, legsText, toBalance, toHold, toRow } from './rows.ts'
+import type { Decided, Found, NewRow, Wanted } from './rules.ts'
+import { migrations } from './schema.ts'
+
+export interface SqliteLedgerOptions {
+  /** Path of ledger.db, or ':memory:'. */
+  file: string
+  /** Largest file in pages of 4 KB; past it writes fail as on a full disk. Unset: as large as the disk. */
+  pagesMax?: number | undefined
+  /** The caller holds the lock already. */
+  isLocked?: boolean | undefined
+}
+
+export const inMemory = ':memory:'
+/** Bytes that a check writes: enough to need pages of its own. */
+const checkBytes = 65_536
+
+export class SqliteLedger implements LedgerStorage {
+  readonly #lock: Database.Database | undefined
+  readonly #db: Database.Database
+  readonly #sql: ReturnType<typeof prepare>
+
+  /** Throws when another process holds the ledger. */
+  constructor({ file, pagesMax, isLocked = false }: SqliteLedgerOptions) {
+    this.#lock = file === inMemory || isLocked ? undefined : takeLock(file)
+    try {
+      this.#db = openFile(file, pagesMax)
+      this.#sql = prepare(this.#db)
+    } catch (error) {
+      this.#lock?.close()
+      throw error
+    }
+  }
+
+  read({ accounts, txIds, keys, holds, due }: Wanted): Found {
+    const sql = this.#sql
+    const rows = new Map<string, JournalRow>()
+    const keep = (row: unknown) => {
+      if (row) rows.set((row as JournalColumns).tx_id, toRow(row as JournalColumns))
+    }
+    for (const txId of txIds) keep(sql.byTx.get(txId))
+    for (const { actor, command, ik } of keys) keep(sql.byKey.get(actor, command, ik))
+    const found = this.#holds(holds, due)
+    const named = found.flatMap(({ transfers }) => transfers.flatMap(({ dr, cr }) => [dr, cr]))
+    return { balances: this.#balances(new Set([...accounts, ...named])), rows: [...rows.values()], holds: found }
+  }
+
+  #holds(ids: readonly string[], due: Wanted['due']): HoldRow[] {
+    const byId = ids.map((holdId) => this.#sql.hold.get(holdId) as HoldColumns | undefined)
+    const over = due ? (this.#sql.due.all(due.at, due.limit) as HoldColumns[]) : []
+    return [...byId.filter((hold) => hold !== undefined), ...over].map(toHold)
+  }
+
+  #balances(accounts: ReadonlySet<string>): Map<string, Balance> {
+    const balances = new Map<string, Balance>()
+    for (const account of accounts) {
+      const row = this.#sql.balance.get(account) as BalanceColumns | undefined
+      if (row) balances.set(account, toBalance(row))
+    }
+    return balances
+  }
+
+  write(decided: Decided): void {
+    this.#transaction(() => {
+      const sql = this.#sql
+      for (const row of decided.rows) sql.insert.run(fromRow(row))
+      for (const [account, { debits, credits, pendingDebits, pendingCredits }] of decided.balances) {
+        const kind = accountKind(account)
+        sql.putBalance.run(account, kind?.ledger, kind?.normal, debits, credits, pendingDebits, pendingCredits)
+      }
+      for (const { holdId, transfers, expiresAt, state } of decided.holds)
+        sql.putHold.run(holdId, legsText(transfers), expiresAt, state)
+    })
+  }
+
+  lastPos(): number {
+    return Number((this.#sql.lastPos.get() as { pos: bigint }).pos)
+  }
+
+  /** Writes something and takes it away again, each on disk: throws while the disk takes nothing. */
+  checkWrite(): void {
+    this.#transaction(() => this.#sql.putCheck.run(checkBytes))
+    this.#transaction(() => this.#sql.dropCheck.run())
+  }
+
+  /** On this connection, for a ledger in memory. */
+  reader(): LedgerReader {
+    return LedgerReader.on(this.#db)
+  }
+
+  close(): void {
+    this.#db.close()
+    this.#lock?.close()
+  }
+
+  #transaction(work: () => void): void {
+    this.#sql.begin.run()
+    try {
+      work()
+      this.#sql.commit.run()
+    } catch (error) {
+      this.#rollBack()
+      throw error
+    }
+  }
+
+  /** What is thrown here would hide why the write failed; the connection is closed after that anyway. */
+  #rollBack(): void {
+    try {
+      if (this.#db.inTransaction) this.#sql.rollback.run()
+    } catch {}
+  }
+}
+
+function prepare(db: Database.Database) {
+  const q = (text: string) => db.prepare(text)
+  return {
+    begin: q('BEGIN IMMEDIATE'),
+    commit: q('COMMIT'),
+    rollback: q('ROLLBACK'),
+    balance: q('SELECT account, debits, credits, pending_debits, pending_credits FROM balances_ WHERE account = ?'),
+    byTx: q('SELECT * FROM journal WHERE tx_id = ?'),
+    byKey: q('SELECT * FROM journal WHERE actor = ? AND command = ? AND ik = ?'),
+    hold: q('SELECT * FROM holds WHERE hold_id = ?'),
+    due: q(`SELECT * FROM holds WHERE state = 'pending' AND expires_at <= ? ORDER BY expires_at, hold_id LIMIT ?`),
+    lastPos: q('SELECT coalesce(max(pos), 0) AS pos FROM journal'),
+    insert: q(
+      `INSERT INTO journal (pos, tx_id, at, action, actor, command, ik, body_hash, room_id, live_id, legs, facts, event, reply)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    putBalance: q(
+      `INSERT INTO balances_ (account, ledger, normal, debits, credits, pending_debits, pending_credits) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (account) DO UPDATE SET debits = excluded.debits, credits = excluded.credits,
+       pending_debits = excluded.pending_debits, pending_credits = excluded.pending_credits`,
+    ),
+    putHold: q(
+      `INSERT INTO holds (hold_id, legs, expires_at, state) VALUES (?, ?, ?, ?)
+       ON CONFLICT (hold_id) DO UPDATE SET state = excluded.state`,
+    ),
+    putCheck: q(
+      'INSERT INTO write_check (id, bytes) VALUES (1, randomblob(?)) ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes',
+    ),
+    dropCheck: q('DELETE FROM write_check'),
+  }
+}
+
+const fromRow = ({ row, text }: NewRow): unknown[] => [
+  row.pos,
+  row.txId,
+  row.at,
+  row.action,
+  row.actor,
+  row.command,
+  row.ik ?? null,
+  row.bodyHash ?? null,
+  row.roomId ?? null,
+  row.liveId ?? null,
+  text.legs,
+  text.facts,
+  text.event,
+  text.reply,
+]
+
+/** Held until the connection is closed or the process ends. Throws when somebody else has it. */
+export function takeLock(file: string): Database.Database {
+  const folder = dirname(file)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const lock = new Database(join(folder, 'ledger.lock'), { timeout: 1_000 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (error) {
+    lock.close()
+    if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error
+    throw new Error(`another process holds the ledger in ${folder}: balances are kept in memory, so there can be one writer only`)
+  }
+}
+
+function openFile(file: string, pagesMax: number | undefined): Database.Database {
+  const db = new Database(file, { timeout: 5_000 })
+  try {
+    // Amounts beyond 2^53 must come back whole.
+    db.defaultSafeIntegers(true)
+    const mode = db.pragma('journal_mode = WAL', { simple: true })
+    if (mode !== 'wal' && file !== inMemory) throw new Error(`${file}: this file system has no WAL (${mode})`)
+    db.pragma('synchronous = FULL')
+    db.pragma('fullfsync = ON')
+    // In pages: a larger WAL means fewer checkpoints, and a longer one when it comes.
+    db.pragma('wal_autocheckpoint = 4000')
+    db.pragma('cache_size = -65536')
+    migrate(db, file)
+    if (pagesMax !== undefined) db.pragma(`max_page_count = ${Math.trunc(pagesMax)}`)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+function migrate(db: Database.Database, file: string): void {
+  const version = Number(db.pragma('user_version', { simple: true }))
+  if (version > migrations.length) throw new Error(`${file} has schema version ${version}: it was written by a newer engine`)
+  for (const [at, ddl] of migrations.entries()) {
+    if (at < version) continue
+    db.transaction(() => {
+      db.exec(ddl)
+      db.pragma(`user_version = ${at + 1}`)
+    })()
+  }
+}

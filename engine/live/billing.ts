@@ -1,0 +1,24 @@
+/**
+ * What a room needs of money: a price from the one who decides prices, and a ledger that commits or refuses. Where the two are (a plugin
+ * in another process, a worker thread) is not the room's business.
+ */
+import type { JournalRow, LedgerOp, LedgerResult } from '../ledger/ops.ts'
+import type { CommandAsk } from '../plugin/define.ts'
+import type { ChargeAnswer, ChargedCommand } from '../plugin/hooks.ts'
+
+export interface Wallet {
+  paid: bigint
+  bonus: bigint
+  /** Earned as a streamer and not settled yet. */
+  bean: bigint
+}
+
+export interface Billing {
+  /** Never rejects: no owner, a late or an absurd answer is a denial. */
+  charge(on: ChargedCommand, ask: CommandAsk<Readonly<Record<string, unknown>>>): Promise<ChargeAnswer>
+  /** On disk when it resolves with ok. Rejects when the ledger cannot be asked: nothing is known to have happened, and nothing is lost. */
+  submit(op: LedgerOp): Promise<LedgerResult>
+  /** What the journal holds of a room after `pos`, in order. */
+  roomRows(roomId: string, pos: number, limit: number): Promise<JournalRow[]>
+  wallet(userId: string): Promise<Wallet>
+}

@@ -1,0 +1,202 @@
+/**
+ * Monetization: what gifts there are and what they cost, who gets which share, and in which packages coins are sold. It decides and never
+ * posts: the engine's ledger posts.
+ *
+ * | owns | where |
+ * |---|---|
+ * | the gift catalogue, versioned | `shelf.ts`; `GET /gifts`, `PUT /gifts/:id` |
+ * | contracts of streamers (until a supplier plugin brings them) | `shelf.ts`; `GET /contracts`, `PUT /contracts/:id` |
+ * | the price of `gift.send`, and its split | the charge hook |
+ * | packages of coins | settings; `recharge.packages`, `recharge.create` |
+ *
+ * Cost: one question a gift, answered from memory. Every instance looks at the version in the tables each second and reads anew when it
+ * has changed, so that all have a change within two. What it knows belongs to one plugin object: an engine that is given the object
+ * itself takes its own from `monetization()`; a file that is attached is loaded anew each time.
+ */
+import { type ChargeAnswer, type Context, definePlugin, deny, refuse, Type } from '../../engine/plugin/index.ts'
+import { changedItem, type GiftItem } from './catalogue.ts'
+import { contractOf, contractProblem } from './contracts.ts'
+import { firstPackages, Package } from './packages.ts'
+import { paged } from './paged.ts'
+import { migrations, Shelf } from './shelf.ts'
+
+const settings = Type.Object({
+  streamerBps: Type.Integer({
+    minimum: 0,
+    maximum: 10_000,
+    default: 5_000,
+    description: "A streamer's share without a contract.",
+  }),
+  giftCoinMax: Type.Integer({ minimum: 1, maximum: 1_000_000_000, default: 100_000, description: 'Most coins of one send.' }),
+  packages: Type.Array(Package, { maxItems: 50, default: firstPackages, description: 'What coins are sold in.' }),
+  providers: Type.Array(Type.String({ minLength: 1, maxLength: 32 }), {
+    maxItems: 16,
+    default: ['fake'],
+    description: 'Payment providers that are offered, by their names in the engine.',
+  }),
+})
+type Ctx = Context<typeof settings>
+
+const reloadEveryMs = 1_000
+const contractsMax = 10_000
+
+/** What the engine asks with a gift; it has checked it. */
+interface Asked {
+  giftId: string
+  count: number
+  to: string
+  ownerId: string
+}
+
+function price(shelf: Shelf, d: Asked, { at, userId }: { at: number; userId: string }, ctx: Ctx): ChargeAnswer {
+  const { giftId, count, to, ownerId } = d
+  const offer = shelf.catalogue.offer(giftId, { ownerId, at })
+  if ('code' in offer) return deny(offer.code)
+  const { item, version } = offer
+  const valueCoin = item.priceCoin * count
+  if (count > item.countMax) return deny('gift.not_available', `At most ${item.countMax} of these at once.`)
+  if (valueCoin > ctx.settings.giftCoinMax) return deny('limit.exceeded', `At most ${ctx.settings.giftCoinMax} coins at once.`)
+  const { streamerBps, guildId, guildBps, version: contractVersion } = shelf.contracts.sharesAt(to, at, ctx.settings)
+  return {
+    kind: 'post',
+    template: {
+      valueCoin,
+      payFrom: [`user.${userId}.coin.bonus`, `user.${userId}.coin.paid`],
+      split: [{ to: `streamer:${to}`, bps: streamerBps }, ...(guildBps > 0 ? [{ to: `guild:${guildId}`, bps: guildBps }] : [])],
+      contractVersion,
+      catalogVersion: String(version),
+      show: {
+        name: item.name,
+        unitCoin: item.priceCoin,
+        effectId: item.effectId,
+        comboable: item.comboable,
+        comboTimeoutMs: item.comboTimeoutMs,
+      },
+    },
+  }
+}
+
+const shown = ({ id, name, priceCoin, kind, comboable, effectId, tags, countMax }: GiftItem) => {
+  return { id, name, priceCoin, kind, comboable, ...(effectId === '' ? {} : { effectId }), tags: [...tags], countMax }
+}
+
+/** What a user can be told of why there is no checkout; anything else is a failure, and logged. */
+function asRefusal(error: unknown, provider: string): unknown {
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown }
+  if (code === 'billing.unavailable' || code === 'rate.limited') return refuse(code, 'Nothing can be paid now.', 1_000)
+  if (code === 'idem.conflict') return refuse(code, String(message))
+  if (code === 'request.invalid') return refuse('recharge.unknown_provider', `${provider} cannot take this now.`)
+  return error
+}
+
+/** A plugin with a memory of its own. */
+export function monetization() {
+  const shelf = new Shelf()
+  let timer: NodeJS.Timeout | undefined
+  const look = (ctx: Ctx) => {
+    shelf.load(ctx.db).catch((error) => ctx.log.warn({ err: error }, 'catalogue and contracts cannot be read: the old ones stay'))
+  }
+
+  return definePlugin({
+    name: 'monetization',
+    version: '1.0.0',
+    description: 'Gift catalogue, prices, splits and packages of coins.',
+    settings,
+    domains: ['recharge'],
+    calls: ['engine.pay.create'],
+    migrations,
+    async start(ctx) {
+      await shelf.start(ctx.db)
+      // A schedule runs on one instance; this is for each of them.
+      timer = setInterval(look, reloadEveryMs, ctx).unref()
+    },
+    stop() {
+      clearInterval(timer)
+    },
+    charges: {
+      'gift.send': {
+        budgetMs: 800,
+        run: ({ d, at, from }, ctx) => price(shelf, d as unknown as Asked, { at, userId: from.userId }, ctx),
+      },
+    },
+    transforms: {
+      'gift.list': {
+        order: 50,
+        budgetMs: 100,
+        run: ({ d, at }) => ({
+          version: String(shelf.catalogue.version),
+          items: shelf.catalogue.list({ ownerId: d.ownerId, at }).map(shown),
+        }),
+      },
+    },
+    commands: {
+      'recharge.packages': {
+        d: Type.Object({}),
+        room: false,
+        who: 'anyone',
+        budgetMs: 1_000,
+        run: (_, { settings: { packages, providers } }) => ({ packages, providers }),
+      },
+      'recharge.create': {
+        d: Type.Object({ packageId: Type.String({ maxLength: 64 }), provider: Type.String({ maxLength: 32 }) }),
+        room: false,
+        budgetMs: 4_000,
+        async run({ d: { packageId, provider }, from, ik }, ctx) {
+          if (ik === undefined) throw refuse('idem.key_required', 'A recharge needs an ik.')
+          const wanted = ctx.settings.packages.find(({ id }) => id === packageId)
+          if (!wanted) throw refuse('recharge.unknown_package', 'There is no such package.')
+          if (!ctx.settings.providers.includes(provider)) throw refuse('recharge.unknown_provider', 'There is no such provider.')
+          const { priceMinor, coins, bonusCoins } = wanted
+          try {
+            return await ctx.pay.create({ userId: from.userId, provider, priceMinor, coins, bonusCoins, ik })
+          } catch (error) {
+            throw asRefusal(error, provider)
+          }
+        },
+      },
+    },
+    routes: {
+      'GET /gifts': {
+        summary: 'The catalogue by id, retired gifts too; `after` for the next page.',
+        run: ({ query }) => ({ body: { version: shelf.catalogue.version, ...paged(shelf.catalogue.all(), query) } }),
+      },
+      'PUT /gifts/:id': {
+        summary: 'Add or change a gift. Accepted sends keep the price that they had.',
+        async run({ params: { id = '' }, body }, ctx) {
+          await shelf.change(ctx.db, () => {
+            const item = changedItem(id, shelf.catalogue.get(id), body)
+            if (typeof item === 'string') throw refuse('request.invalid', item)
+            if (!shelf.catalogue.has(id) && shelf.catalogue.isFull) throw refuse('limit.exceeded', 'The catalogue is full.')
+            return shelf.putGift(ctx.db, item)
+          })
+          return { body: { version: shelf.catalogue.version, item: shelf.catalogue.get(id) } }
+        },
+      },
+      'GET /contracts': {
+        summary: 'Shares of streamers and their guilds by id; `after` for the next page, `streamerId` for those of one.',
+        run: ({ query }) => {
+          const { streamerId } = query
+          const found = typeof streamerId === 'string' ? shelf.contracts.of(streamerId) : shelf.contracts.all()
+          return { body: paged(found, query) }
+        },
+      },
+      'PUT /contracts/:id': {
+        summary: 'Set the shares of a streamer for a time. Gifts accepted before keep theirs.',
+        async run({ params: { id = '' }, body }, ctx) {
+          const contract = contractOf(id, body)
+          if (typeof contract === 'string') throw refuse('request.invalid', contract)
+          await shelf.change(ctx.db, () => {
+            const problem = contractProblem(contract, shelf.contracts.of(contract.streamerId))
+            if (problem !== undefined) throw refuse('request.invalid', problem)
+            const isFull = shelf.contracts.size >= contractsMax && !shelf.contracts.has(id)
+            if (isFull) throw refuse('limit.exceeded', `There are ${contractsMax} contracts.`)
+            return shelf.putContract(ctx.db, contract)
+          })
+          return { body: { contract } }
+        },
+      },
+    },
+  })
+}
+
+export default monetization()
