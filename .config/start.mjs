@@ -14,6 +14,9 @@ await main(async () => {
   await build()
   // Whoever opens a page after this finds a room with people in it (`POST /dev/crowd`).
   process.env.LIVEHOUSE_DEMO_CROWD ??= '40'
+  // And one where gifts have a price.
+  process.env.LIVEHOUSE_PLUGINS ??= 'monetization@inline'
+  process.env.LIVEHOUSE_CHARGE_OWNER ??= 'monetization'
   const program = join(root, 'dist/engine/main.js')
   process.argv = [process.execPath, program, 'serve', ...process.argv.slice(2)]
   await import(pathToFileURL(program).href)

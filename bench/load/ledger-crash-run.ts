@@ -25,13 +25,14 @@ export interface CrashOptions {
   onChild?: (child: ChildProcess) => void
 }
 
-/** More than ever are under way: asked again by the next life. */
-const askAgain = 2_000
+/** More than are ever under way (256), so all of those are asked again by the next life. */
+const askAgain = 600
 
 export async function crashRun({ dir, kills, lifeMsMax = 400, onLife, onChild }: CrashOptions): Promise<CrashReport> {
   const acknowledged = new Set<number>()
   for (let life = 1; life <= kills; life++) {
-    const last = Math.max(0, ...[...acknowledged].slice(-askAgain))
+    let last = 0
+    for (const n of acknowledged) last = Math.max(last, n)
     const ms = Math.random() * lifeMsMax
     await oneLife(start(dir, Math.max(0, last - askAgain), onChild), { ms, acknowledged })
     onLife?.({ life, ms, acknowledged: acknowledged.size })

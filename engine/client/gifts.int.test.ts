@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import monetization from '../../plugins/monetization/plugin.ts'
+import { monetization } from '../../plugins/monetization/plugin.ts'
 import type { Messages } from '../../schemas/messages.ts'
 import { SystemClock } from '../base/clock.ts'
 import { loadConfig } from '../config.ts'
@@ -21,7 +21,7 @@ const clients: LiveClient[] = []
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'livehouse-gifts-'))
   const argv = ['--port=0', '--admin-port=0', `--data-dir=${dir}`, '--log-level=silent', '--charge-owner=monetization']
-  engine = await startEngine(loadConfig({ argv, env: {}, cwd: dir }), { plugins: [monetization] })
+  engine = await startEngine(loadConfig({ argv, env: {}, cwd: dir }), { plugins: [monetization()] })
 })
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()

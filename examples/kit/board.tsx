@@ -24,7 +24,8 @@ export function Board({ room, me }: { room: RoomView; me: string }) {
   return (
     <div class="board" data-testid="board">
       <Tabs board={board} onPick={setBoard} />
-      <ol class="board-rows" role="tabpanel" id="board-rows" aria-labelledby={`board-tab-${board}`} data-testid="board-rows">
+      <div class="board-panel" role="tabpanel" id="board-panel" aria-labelledby={`board-tab-${board}`}>
+        <ol class="board-rows" data-testid="board-rows">
         {rows.map(({ member, scoreCoin }, i) => (
           <li key={member.id} class={member.id === me ? 'own' : ''} data-user={member.id} data-testid="board-row">
             <span class={`place place-${i + 1}`}>{i + 1}</span>
@@ -34,7 +35,7 @@ export function Board({ room, me }: { room: RoomView; me: string }) {
         ))}
         {standing && rows.length === 0 && <li class="hint">No gifts yet. The first one leads.</li>}
         {failed && !standing && <li class="hint">The board could not be had just now.</li>}
-      </ol>
+        </ol>
       {standing?.place !== undefined && standing.scoreCoin !== undefined && !isShown && (
         <p class="own-place" data-testid="own-place">
           <span class="place">{standing.place}</span>
@@ -42,6 +43,7 @@ export function Board({ room, me }: { room: RoomView; me: string }) {
           <Score coins={standing.scoreCoin} />
         </p>
       )}
+      </div>
     </div>
   )
 }
@@ -75,7 +77,7 @@ function Tabs({ board, onPick }: { board: BoardName; onPick: (board: BoardName) 
           role="tab"
           id={`board-tab-${tab.board}`}
           aria-selected={tab.board === board}
-          aria-controls="board-rows"
+          aria-controls="board-panel"
           tabIndex={tab.board === board ? 0 : -1}
           onClick={() => onPick(tab.board)}
           data-testid={`board-${tab.board}`}
@@ -108,7 +110,8 @@ function useStanding(room: RoomView, board: BoardName, me: string): { standing: 
     const changed = (rows: Standing['rows']) =>
       setStanding((before) => {
         const at = rows.findIndex(({ member }) => member.id === me)
-        if (at >= 0) return { rows, place: at + 1, scoreCoin: rows[at]?.scoreCoin }
+        const own = rows[at]
+        if (own) return { rows, place: at + 1, scoreCoin: own.scoreCoin }
         if (before?.place !== undefined || rows.length >= rowsShown) soon()
         return { ...before, rows }
       })

@@ -71,7 +71,7 @@ export class Banners {
   #grow(before: Banner, { comboCount = 1, valueCoin }: Sent, now: number): void {
     const grown = {
       ...before,
-      // Two homes of one gift may be told in another order; a combo never shrinks.
+      // The engine counts the sends, those too that were not told here; a combo never shrinks.
       combo: Math.max(before.combo, comboCount),
       totalCoin: before.totalCoin + valueCoin,
       version: before.version + 1,

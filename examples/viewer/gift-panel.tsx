@@ -1,0 +1,246 @@
+/** The gift panel: what one has, what can be given, how many, and the combo button while it counts. */
+import type { Gift, RoomState } from 'livehouse/client'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { Coin, GiftArt } from '../kit/gift-art.tsx'
+import type { Live } from '../kit/live.ts'
+import { Countdown, Icon } from '../kit/parts.tsx'
+import type { WalletState } from '../kit/wallet.ts'
+import { coinWords } from '../kit/words.ts'
+import { type Combo, closedReason, countChips, type Giving, missingWords, useGiving } from './gifts.ts'
+import { Recharge } from './recharge.tsx'
+
+interface GiftPanelProps {
+  live: Live
+  state: RoomState
+  gifts: readonly Gift[]
+  wallet: WalletState
+  signedIn: boolean
+  /** Absent where the panel is always there. */
+  onClose?: (() => void) | undefined
+}
+
+export function GiftPanel({ live, state, gifts, wallet, signedIn, onClose }: GiftPanelProps) {
+  const [giftId, setGiftId] = useState('')
+  const [count, setCount] = useState<number>(1)
+  const giving = useGiving(live)
+  const gift = gifts.find(({ id }) => id === giftId) ?? gifts[0]
+  if (!gift) return null
+  const most = Math.min(count, gift.countMax)
+  const cost = gift.priceCoin * most
+  const coins = wallet.name === 'known' ? wallet.coins : undefined
+  const closed = closedReason({ state, signedIn, isOff: wallet.name === 'off' })
+  const missing = closed === undefined ? missingWords(coins, cost) : undefined
+  const pick = (id: string) => {
+    setGiftId(id)
+    giving.forget()
+  }
+  return (
+    <section
+      class="gift-panel"
+      aria-label="Gifts"
+      onKeyDown={(event) => event.key === 'Escape' && onClose?.()}
+      data-testid="gift-panel"
+    >
+      <header class="gift-head">
+        <h2>Gifts</h2>
+        {signedIn && <Balance wallet={wallet} />}
+        {signedIn && wallet.name === 'known' && <Recharge live={live} coins={wallet.coins} />}
+        {onClose && (
+          <button type="button" class="tool small" onClick={onClose} aria-label="Close the gifts">
+            <Icon name="close" />
+          </button>
+        )}
+      </header>
+      <fieldset class="gift-list" disabled={closed !== undefined} data-testid="gift-list">
+        <legend class="visually-hidden">Which gift</legend>
+        {gifts.map((each) => (
+          <GiftCard key={each.id} gift={each} isPicked={each.id === gift.id} onPick={() => pick(each.id)} />
+        ))}
+      </fieldset>
+      <div class="gift-foot">
+        <CountChips gift={gift} count={most} isDisabled={closed !== undefined} onPick={setCount} />
+        <Buttons gift={gift} count={most} cost={cost} giving={giving} blocked={closed ?? missing} />
+        <Reason giving={giving} reason={closed ?? missing} />
+      </div>
+      <span class="visually-hidden" role="status">
+        {giving.said}
+      </span>
+    </section>
+  )
+}
+
+function Balance({ wallet }: { wallet: WalletState }) {
+  const words = wallet.name === 'known' ? coinWords(wallet.coins) : '-'
+  return (
+    <span class="balance" title="Your coins">
+      <Coin />
+      <span class="visually-hidden">Your coins: </span>
+      <span aria-live="polite" data-testid="wallet">
+        {words}
+      </span>
+    </span>
+  )
+}
+
+function GiftCard({ gift, isPicked, onPick }: { gift: Gift; isPicked: boolean; onPick: () => void }) {
+  return (
+    <label class={`gift-card${isPicked ? ' picked' : ''}`} data-testid={`gift-${gift.id}`}>
+      <input
+        type="radio"
+        class="visually-hidden"
+        name="gift"
+        checked={isPicked}
+        onChange={onPick}
+        aria-label={`${gift.name}, ${coinWords(gift.priceCoin)} ${gift.priceCoin === 1 ? 'coin' : 'coins'}`}
+      />
+      <GiftArt id={gift.id} />
+      <span class="gift-name">{gift.name}</span>
+      <span class="gift-price">
+        <Coin />
+        {coinWords(gift.priceCoin)}
+      </span>
+    </label>
+  )
+}
+
+interface ChipsProps {
+  gift: Gift
+  count: number
+  isDisabled: boolean
+  onPick: (count: number) => void
+}
+function CountChips({ gift, count, isDisabled, onPick }: ChipsProps) {
+  return (
+    <fieldset class="chips" disabled={isDisabled}>
+      <legend class="visually-hidden">How many</legend>
+      {countChips
+        .filter((each) => each <= gift.countMax)
+        .map((each) => (
+          <label key={each} class={`chip${each === count ? ' picked' : ''}`} data-testid={`count-${each}`}>
+            <input type="radio" class="visually-hidden" name="count" checked={each === count} onChange={() => onPick(each)} />
+            {each}
+          </label>
+        ))}
+    </fieldset>
+  )
+}
+
+interface ButtonsProps {
+  gift: Gift
+  count: number
+  cost: number
+  giving: Giving
+  blocked: string | undefined
+}
+function Buttons({ gift, count, cost, giving, blocked }: ButtonsProps) {
+  const send = useRef<HTMLButtonElement>(null)
+  const { combo } = giving
+  const running = combo && combo.giftId === gift.id && combo.count === count ? combo : undefined
+  return (
+    <div class="gift-buttons">
+      <button
+        ref={send}
+        type="button"
+        class="primary gift-send"
+        disabled={blocked !== undefined || giving.isSending}
+        aria-describedby={blocked === undefined ? undefined : 'gift-reason'}
+        onClick={() => giving.give(gift, count)}
+        data-testid="gift-send"
+      >
+        Send{' '}
+        <span class="cost">
+          <Coin />
+          {coinWords(cost)}
+          <span class="visually-hidden"> coins</span>
+        </span>
+      </button>
+      {running && (
+        <ComboButton
+          combo={running}
+          isDisabled={blocked !== undefined}
+          onPress={() => giving.give(gift, count)}
+          onGone={() => send.current?.focus()}
+        />
+      )}
+    </div>
+  )
+}
+
+const ringLength = 2 * Math.PI * 25
+
+/** Whoever had the focus here gets it back on the button beside when the time is over. */
+function ComboButton({
+  combo,
+  isDisabled,
+  onPress,
+  onGone,
+}: {
+  combo: Combo
+  isDisabled: boolean
+  onPress: () => void
+  onGone: () => void
+}) {
+  const button = useRef<HTMLButtonElement>(null)
+  const ring = useRef<SVGCircleElement>(null)
+  useEffect(() => {
+    const leftMs = combo.untilAt - Date.now()
+    if (leftMs <= 0) return
+    const animation = ring.current?.animate([{ strokeDashoffset: 0 }, { strokeDashoffset: ringLength }], {
+      duration: leftMs,
+      fill: 'forwards',
+    })
+    return () => animation?.cancel()
+  }, [combo.untilAt])
+  useEffect(() => {
+    const element = button.current
+    return () => {
+      if (element && document.activeElement === element) onGone()
+    }
+  }, [])
+  return (
+    <button
+      ref={button}
+      type="button"
+      class="combo"
+      disabled={isDisabled}
+      onClick={onPress}
+      aria-label={`Combo, send the same again, ${combo.sends} so far`}
+      data-testid="combo"
+    >
+      <svg viewBox="0 0 56 56" aria-hidden="true" focusable="false">
+        <circle cx="28" cy="28" r="25" class="track" />
+        <circle cx="28" cy="28" r="25" class="ring" ref={ring} stroke-dasharray={ringLength} />
+      </svg>
+      <span aria-hidden="true">
+        <b data-testid="combo-count">×{combo.sends}</b>
+        combo
+      </span>
+    </button>
+  )
+}
+
+function Reason({ giving, reason }: { giving: Giving; reason: string | undefined }) {
+  const { problem, unanswered } = giving
+  if (!problem)
+    return reason === undefined ? null : (
+      <p class="gift-reason" id="gift-reason" data-testid="gift-reason">
+        {reason}
+      </p>
+    )
+  return (
+    <p class="problem gift-reason" role="alert" id="gift-reason" data-testid="gift-problem">
+      {problem.text}
+      {problem.waitMs !== undefined && (
+        <>
+          {' '}
+          <Countdown at={Date.now() + problem.waitMs} over={giving.forget} />
+        </>
+      )}
+      {unanswered && (
+        <button type="button" class="link" disabled={giving.isSending} onClick={giving.again} data-testid="gift-again">
+          Try again
+        </button>
+      )}
+    </p>
+  )
+}
