@@ -77,8 +77,34 @@ const keyOf = (actor: string, command: string, ik: string): string => `${actor}\
 export const zeroBalance = (): Balance => ({ debits: 0n, credits: 0n, pendingDebits: 0n, pendingCredits: 0n })
 
 /** What may be spent: pending debits are spent already, pending credits are not there yet. */
-export function availableOf(account: string, { debits, credits, pendingDebits, pendingCredits }: Balance): bigint {
-  return accountKind(account)?.normal === 'debit' ? debits - credits - pendingCredits : credits - debits - pendingDebits
+export function availableOf(account: string, balance: Balance): bigint {
+  return available(balance, accountKind(account)?.normal === 'debit')
+}
+const available = ({ debits, credits, pendingDebits, pendingCredits }: Balance, isDebit: boolean): bigint =>
+  isDebit ? debits - credits - pendingCredits : credits - debits - pendingDebits
+
+/** A balance in memory. What the chart says of the account is kept with it: looking it up each time was a third of a gift. */
+interface Cell extends Balance {
+  account: string
+  isDebit: boolean
+  mayBeNegative: boolean
+  /** The op that saved it last. */
+  savedBy: number
+}
+function cellOf(account: string, { debits, credits, pendingDebits, pendingCredits }: Balance): Cell {
+  const kind = accountKind(account)
+  const [isDebit, mayBeNegative] = [kind?.normal === 'debit', kind?.mayBeNegative === true]
+  return { account, isDebit, mayBeNegative, savedBy: 0, debits, credits, pendingDebits, pendingCredits }
+}
+const balanceIn = ({ debits, credits, pendingDebits, pendingCredits }: Balance): Balance => ({
+  debits,
+  credits,
+  pendingDebits,
+  pendingCredits,
+})
+/** As it was before the op under way. */
+interface Saved extends Balance {
+  cell: Cell
 }
 
 /** One batch under way. */
@@ -90,7 +116,7 @@ interface Batch {
   touchedHolds: Map<string, HoldRow>
   touched: Map<string, Balance>
   /** Cells that the op under way has changed, as they were before it. */
-  saved: Map<string, Balance>
+  saved: Saved[]
 }
 
 interface Made {
@@ -100,7 +126,9 @@ interface Made {
 }
 
 export class Rules {
-  readonly #balances = new Map<string, Balance>()
+  readonly #cells = new Map<string, Cell>()
+  /** Counts ops. */
+  #op = 0
   #pos: number
 
   /** `pos`: of the last row of the journal; 0 before the first. */
@@ -114,23 +142,23 @@ export class Rules {
   }
 
   plan(ops: readonly LedgerOp[]): Plan {
-    if (this.#balances.size > balancesMax) this.#balances.clear()
+    if (this.#cells.size > balancesMax) this.#cells.clear()
     const refused = new Map<number, LedgerResult>()
     for (const [at, op] of ops.entries()) {
       const problem = opProblem(op)
       if (problem) refused.set(at, { ok: false, ...problem })
     }
     const sound = refused.size === 0 ? ops : ops.filter((_, at) => !refused.has(at))
-    return { ops, refused, wanted: wantedBy(sound, (account) => this.#balances.has(account)) }
+    return { ops, refused, wanted: wantedBy(sound, (account) => this.#cells.has(account)) }
   }
 
   /** Answers in the order of the ops. What it decided counts from now on in memory: write it, or `forget`. */
   decide({ ops, refused, wanted }: Plan, found: Found): { results: LedgerResult[]; decided: Decided } {
-    for (const account of wanted.accounts) this.#balances.set(account, found.balances.get(account) ?? zeroBalance())
-    for (const { transfers } of found.holds)
-      for (const { dr, cr } of transfers)
-        for (const account of [dr, cr])
-          if (!this.#balances.has(account)) this.#balances.set(account, found.balances.get(account) ?? zeroBalance())
+    const keep = (account: string) => {
+      if (!this.#cells.has(account)) this.#cells.set(account, cellOf(account, found.balances.get(account) ?? zeroBalance()))
+    }
+    for (const account of wanted.accounts) keep(account)
+    for (const { transfers } of found.holds) for (const { dr, cr } of transfers) for (const account of [dr, cr]) keep(account)
     const batch = newBatch(found)
     const results = ops.map((op, at) => refused.get(at) ?? this.#decide(op, batch))
     return { results, decided: { rows: batch.rows, balances: batch.touched, holds: [...batch.touchedHolds.values()] } }
@@ -138,25 +166,26 @@ export class Rules {
 
   /** Nothing that was decided since the last write happened, as far as memory goes. */
   forget(pos: number): void {
-    this.#balances.clear()
+    this.#cells.clear()
     this.#pos = pos
   }
 
   /** What is in memory, as a copy. */
   balanceOf(account: string): Balance | undefined {
-    const cell = this.#balances.get(account)
-    return cell && { ...cell }
+    const cell = this.#cells.get(account)
+    return cell && balanceIn(cell)
   }
 
   #decide(op: LedgerOp, batch: Batch): LedgerResult {
-    batch.saved.clear()
+    batch.saved = []
+    this.#op++
     try {
       const result = op.op === 'expire' ? this.#expire(op, batch) : (answered(op, batch) ?? this.#post(op, batch))
-      for (const account of batch.saved.keys()) batch.touched.set(account, this.#balances.get(account) as Balance)
+      for (const { cell } of batch.saved) batch.touched.set(cell.account, cell)
       return result
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      for (const [account, before] of batch.saved) Object.assign(this.#balances.get(account) as Balance, before)
+      for (const { cell, ...before } of batch.saved) Object.assign(cell, before)
       return { ok: false, code: error.code, msg: error.message }
     }
   }
@@ -198,7 +227,13 @@ export class Rules {
     return this.#record(op, batch, {
       legs: transfers,
       facts: {
-        ...textOf({ value: op.value, ...spent, ...shares }),
+        value: String(op.value),
+        paid: String(spent.paid),
+        bonus: String(spent.bonus),
+        income: String(shares.income),
+        streamer: String(shares.streamer),
+        guild: String(shares.guild),
+        platform: String(shares.platform),
         terms: plainTerms(op.terms),
         contractVersion: op.contractVersion,
         catalogVersion: op.catalogVersion,
@@ -245,10 +280,13 @@ export class Rules {
   // ------------------------------------------------------------------ balances
 
   /** To be changed: how it was is kept until the op is decided. */
-  #cell(account: string, batch: Batch): Balance {
-    const cell = this.#balances.get(account)
+  #cell(account: string, batch: Batch): Cell {
+    const cell = this.#cells.get(account)
     if (!cell) throw new Error(`${account} was not read`) // ours: posting to a balance that was not read would forget the old one
-    if (!batch.saved.has(account)) batch.saved.set(account, { ...cell })
+    if (cell.savedBy === this.#op) return cell
+    cell.savedBy = this.#op
+    const { debits, credits, pendingDebits, pendingCredits } = cell
+    batch.saved.push({ cell, debits, credits, pendingDebits, pendingCredits })
     return cell
   }
 
@@ -268,17 +306,17 @@ export class Rules {
 
   /** After the whole set: what a set takes from an account it may have put there. Whatever was held can then be posted as well. */
   #checkSaved(batch: Batch): void {
-    for (const account of batch.saved.keys()) {
-      const cell = this.#balances.get(account) as Balance
+    for (const { cell } of batch.saved) {
       if (cell.debits + cell.pendingDebits > amountMax || cell.credits + cell.pendingCredits > amountMax)
-        throw new Refused('ledger.bad_amount', `${account} cannot hold more`)
-      if (accountKind(account)?.mayBeNegative === false && availableOf(account, cell) < 0n)
-        throw new Refused('wallet.insufficient', `${account} does not hold enough`)
+        throw new Refused('ledger.bad_amount', `${cell.account} cannot hold more`)
+      if (!cell.mayBeNegative && available(cell, cell.isDebit) < 0n)
+        throw new Refused('wallet.insufficient', `${cell.account} does not hold enough`)
     }
   }
 
   #available(account: string): bigint {
-    return availableOf(account, this.#balances.get(account) as Balance)
+    const cell = this.#cells.get(account) as Cell
+    return available(cell, cell.isDebit)
   }
 
   // ------------------------------------------------------------------ the journal
@@ -333,7 +371,7 @@ function newBatch({ rows, holds }: Found): Batch {
     holds: new Map(holds.map((hold) => [hold.holdId, hold])),
     touchedHolds: new Map(),
     touched: new Map(),
-    saved: new Map(),
+    saved: [],
   }
   for (const row of rows) remember(batch, row)
   return batch
@@ -434,8 +472,6 @@ function accountsOf(op: Exclude<LedgerOp, Expire>): string[] {
 /** Over the wire an integer as far as JavaScript has integers, a text beyond. */
 export const wireAmount = (amount: bigint): number | string =>
   amount <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(amount) : String(amount)
-const textOf = (amounts: Readonly<Record<string, bigint>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, String(amount)]))
 const plainTerms = ({ streamerBps, guildBps, paidBps, bonusBps }: SplitTerms): SplitTerms => ({
   streamerBps,
   guildBps,

@@ -33,6 +33,8 @@ export class SqliteLedger implements LedgerStorage {
   readonly #lock: Database.Database | undefined
   readonly #db: Database.Database
   readonly #sql: ReturnType<typeof prepare>
+  /** Ids that grow are new when they are beyond this one: looking for them would cost each gift a search in vain. */
+  #lastTxId: string
 
   /** Throws when another process holds the ledger. */
   constructor({ file, pagesMax, isLocked = false }: SqliteLedgerOptions) {
@@ -40,6 +42,7 @@ export class SqliteLedger implements LedgerStorage {
     try {
       this.#db = openFile(file, pagesMax)
       this.#sql = prepare(this.#db)
+      this.#lastTxId = (this.#sql.lastTxId.get() as { tx_id: string | null }).tx_id ?? ''
     } catch (error) {
       this.#lock?.close()
       throw error
@@ -52,7 +55,7 @@ export class SqliteLedger implements LedgerStorage {
     const keep = (row: unknown) => {
       if (row) rows.set((row as JournalColumns).tx_id, toRow(row as JournalColumns))
     }
-    for (const txId of txIds) keep(sql.byTx.get(txId))
+    for (const txId of txIds) if (txId <= this.#lastTxId) keep(sql.byTx.get(txId))
     for (const { actor, command, ik } of keys) keep(sql.byKey.get(actor, command, ik))
     const found = this.#holds(holds, due)
     const named = found.flatMap(({ transfers }) => transfers.flatMap(({ dr, cr }) => [dr, cr]))
@@ -85,6 +88,7 @@ export class SqliteLedger implements LedgerStorage {
       for (const { holdId, transfers, expiresAt, state } of decided.holds)
         sql.putHold.run(holdId, legsText(transfers), expiresAt, state)
     })
+    for (const { row } of decided.rows) if (row.txId > this.#lastTxId) this.#lastTxId = row.txId
   }
 
   lastPos(): number {
@@ -137,6 +141,8 @@ function prepare(db: Database.Database) {
     byKey: q('SELECT * FROM journal WHERE actor = ? AND command = ? AND ik = ?'),
     hold: q('SELECT * FROM holds WHERE hold_id = ?'),
     due: q(`SELECT * FROM holds WHERE state = 'pending' AND expires_at <= ? ORDER BY expires_at, hold_id LIMIT ?`),
+    // Bytes and UTF-16 order ids alike: they are ASCII.
+    lastTxId: q('SELECT max(tx_id) AS tx_id FROM journal'),
     lastPos: q('SELECT coalesce(max(pos), 0) AS pos FROM journal'),
     insert: q(
       `INSERT INTO journal (pos, tx_id, at, action, actor, command, ik, body_hash, room_id, live_id, legs, facts, event, reply)

@@ -26,23 +26,23 @@ export function Board({ room, me }: { room: RoomView; me: string }) {
       <Tabs board={board} onPick={setBoard} />
       <div class="board-panel" role="tabpanel" id="board-panel" aria-labelledby={`board-tab-${board}`}>
         <ol class="board-rows" data-testid="board-rows">
-        {rows.map(({ member, scoreCoin }, i) => (
-          <li key={member.id} class={member.id === me ? 'own' : ''} data-user={member.id} data-testid="board-row">
-            <span class={`place place-${i + 1}`}>{i + 1}</span>
-            <span class="name">{member.id === me ? 'You' : member.name}</span>
-            <Score coins={scoreCoin} />
-          </li>
-        ))}
-        {standing && rows.length === 0 && <li class="hint">No gifts yet. The first one leads.</li>}
-        {failed && !standing && <li class="hint">The board could not be had just now.</li>}
+          {rows.map(({ member, scoreCoin }, i) => (
+            <li key={member.id} class={member.id === me ? 'own' : ''} data-user={member.id} data-testid="board-row">
+              <span class={`place place-${i + 1}`}>{i + 1}</span>
+              <span class="name">{member.id === me ? 'You' : member.name}</span>
+              <Score coins={scoreCoin} />
+            </li>
+          ))}
+          {standing && rows.length === 0 && <li class="hint">No gifts yet. The first one leads.</li>}
+          {failed && !standing && <li class="hint">The board could not be had just now.</li>}
         </ol>
-      {standing?.place !== undefined && standing.scoreCoin !== undefined && !isShown && (
-        <p class="own-place" data-testid="own-place">
-          <span class="place">{standing.place}</span>
-          <span class="name">You</span>
-          <Score coins={standing.scoreCoin} />
-        </p>
-      )}
+        {standing?.place !== undefined && standing.scoreCoin !== undefined && !isShown && (
+          <p class="own-place" data-testid="own-place">
+            <span class="place">{standing.place}</span>
+            <span class="name">You</span>
+            <Score coins={standing.scoreCoin} />
+          </p>
+        )}
       </div>
     </div>
   )

@@ -24,6 +24,9 @@ export type Row = DanmakuRow | NoticeRow
 
 export const rowsMax = 300
 const flushMs = 100
+/** Combos whose row may still grow. */
+const combosMax = 200
+const giftsKnownMax = 2_000
 /** Missed rows of one reconnect arrive together; their number is told once they have. */
 const missedQuietMs = 400
 
@@ -32,6 +35,9 @@ export class ChatFeed {
   #rows: Row[] = []
   #keys = new Set<string>()
   #notices = 0
+  /** Rows of gifts by combo, and the gifts that were told: after a restart of the engine some come again. */
+  readonly #combos = new Map<string, NoticeRow>()
+  readonly #gifts = new Set<string>()
   #missed = 0
   #missedRow: NoticeRow | undefined
   #missedTimer: ReturnType<typeof setTimeout> | undefined
@@ -46,6 +52,7 @@ export class ChatFeed {
     for (const event of room.recent) this.#danmaku(event, me())
     const offs = [
       room.on('danmaku.sent', (_, event) => this.#danmaku(event, me())),
+      room.on('gift.sent', (gift) => this.#gift(gift, me())),
       room.on('message.removed', ({ ids }) => this.remove(ids)),
       room.on('resumed', () => this.#missedFrom()),
       room.on('resync', ({ missed }) => {
@@ -96,6 +103,28 @@ export class ChatFeed {
     })
   }
 
+  /** One row for a combo, which says how it stands. */
+  #gift({ txId, from, name, count, comboId, comboCount = 1 }: Messages['gift.sent'], me: string): void {
+    if (this.#gifts.has(txId)) return
+    remember(this.#gifts, txId)
+    const inARow = comboCount > 1 ? `, ${comboCount} times in a row` : ''
+    const text = `${from.id === me ? 'You' : from.name} sent ${name} ×${count}${inARow}`
+    const key = `${from.id} ${comboId}`
+    const row = comboId === undefined ? undefined : this.#combos.get(key)
+    if (row && this.#keys.has(row.key)) return this.#say(row, text)
+    const made = this.notice(text)
+    if (comboId === undefined) return
+    this.#combos.set(key, made)
+    const [oldest] = this.#combos.keys()
+    if (this.#combos.size > combosMax && oldest !== undefined) this.#combos.delete(oldest)
+  }
+
+  /** Rows are shown as they are: another text is another object with the same key. */
+  #say({ key }: NoticeRow, text: string): void {
+    this.#rows = this.#rows.map((other) => (other.key === key ? { kind: 'notice', key, text } : other))
+    this.#soon()
+  }
+
   #missedFrom(): void {
     this.#missed = 0
     this.#missedRow = undefined
@@ -117,8 +146,7 @@ export class ChatFeed {
     const row = this.#missedRow
     if (!row) this.notice('Back again. You missed nothing.')
     else {
-      const text = `While you were away: ${this.#missed} ${this.#missed === 1 ? 'message' : 'messages'}`
-      this.#rows = this.#rows.map((other) => (other === row ? { ...row, text } : other))
+      this.#say(row, `While you were away: ${this.#missed} ${this.#missed === 1 ? 'message' : 'messages'}`)
       this.notice('Live again')
     }
     this.#missedRow = undefined
@@ -143,6 +171,12 @@ export class ChatFeed {
   }
 }
 
+function remember(known: Set<string>, one: string): void {
+  known.add(one)
+  const [oldest] = known
+  if (known.size > giftsKnownMax && oldest !== undefined) known.delete(oldest)
+}
+
 function settingsWords(patch: Messages['room.settings_changed']['patch']): string[] {
   const words: string[] = []
   const say = (value: boolean | undefined, on: string, off: string) => {
@@ -152,6 +186,7 @@ function settingsWords(patch: Messages['room.settings_changed']['patch']): strin
   say(patch.muteAll, 'Only the host’s team may write now.', 'Everybody may write again.')
   say(patch.uniqueChat, 'No repeats: every message must be new.', 'Repeats are fine again.')
   say(patch.emoteOnly, 'Emotes only now.', 'Words are welcome again.')
+  say(patch.gift, 'Gifts are on.', 'Gifts are off.')
   say(patch.like, 'Likes are on.', 'Likes are off.')
   if (patch.slowModeMs !== undefined)
     words.push(patch.slowModeMs > 0 ? `Slow mode: one message every ${waitWords(patch.slowModeMs)}.` : 'Slow mode is off.')

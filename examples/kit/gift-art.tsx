@@ -14,7 +14,13 @@ const drawings: Record<string, () => ComponentChildren> = {
       <path d="M24 36c5-5 9-4 11-5-1 5-5 8-11 7zM23 40c-4-4-8-3-10-4 1 4 5 7 10 6z" fill="#4ecb8d" />
       <circle cx="24" cy="16" r="12" fill="#d92f52" />
       <path d="M15 14c4-6 14-6 18 0-2 7-6 10-9 10s-7-3-9-10z" fill="#ff5c7a" />
-      <path d="M24 21c-4-2-5-6-1-8 4-1 6 3 3 5-1 1-3 0-2-2" stroke="#8d1734" stroke-width="1.800" fill="none" stroke-linecap="round" />
+      <path
+        d="M24 21c-4-2-5-6-1-8 4-1 6 3 3 5-1 1-3 0-2-2"
+        stroke="#8d1734"
+        stroke-width="1.800"
+        fill="none"
+        stroke-linecap="round"
+      />
     </>
   ),
   drink: () => (
@@ -36,7 +42,12 @@ const drawings: Record<string, () => ComponentChildren> = {
     <>
       <path d="M24 3v7M24 38v7M20 44h8" stroke="#ffc163" stroke-width="2.500" stroke-linecap="round" />
       <ellipse cx="24" cy="24" rx="17" ry="13.500" fill="#e8432f" />
-      <path d="M24 10.500v27M16 12.500c-5 7-5 16 0 23M32 12.500c5 7 5 16 0 23" stroke="#ffb24d" stroke-width="1.500" fill="none" />
+      <path
+        d="M24 10.500v27M16 12.500c-5 7-5 16 0 23M32 12.500c5 7 5 16 0 23"
+        stroke="#ffb24d"
+        stroke-width="1.500"
+        fill="none"
+      />
       <rect x="17" y="8.500" width="14" height="4" rx="2" fill="#ffc163" />
       <rect x="17" y="35.500" width="14" height="4" rx="2" fill="#ffc163" />
     </>

@@ -12,6 +12,7 @@ import { Brand, ConnectionLine, Icon, NoRoom, Screen, SignIn } from '../kit/part
 import { explain, shortNumber } from '../kit/words.ts'
 import { type Act, Notice, useAct } from './act.tsx'
 import { ChatPanel } from './chat-panel.tsx'
+import { EarningsPanel } from './earnings-panel.tsx'
 import { PeoplePanel } from './people-panel.tsx'
 import { DetailsPanel, OnAirPanel, SwitchesPanel, WallPanel } from './room-panels.tsx'
 import { StatsPanel } from './stats-panel.tsx'
@@ -111,7 +112,7 @@ function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSi
           </p>
         </Screen>
       ) : room && state ? (
-        <Panels room={room} state={state} act={act} rows={rows} />
+        <Panels live={live} room={room} state={state} act={act} rows={rows} />
       ) : notNow && live.client ? (
         <Screen title="The room is closed" testid="closed-screen">
           <p>{explain(notNow).text}</p>
@@ -133,17 +134,19 @@ function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSi
 }
 
 interface PanelsProps {
+  live: Live
   room: RoomView
   state: RoomState
   act: Act
   rows: readonly Row[]
 }
-function Panels({ room, state, act, rows }: PanelsProps) {
+function Panels({ live, room, state, act, rows }: PanelsProps) {
   return (
     <main class="desk">
       <div class="column">
         <OnAirPanel room={room} state={state} act={act} />
         <StatsPanel room={room} state={state} />
+        <EarningsPanel live={live} room={room} state={state} />
         <SwitchesPanel room={room} state={state} act={act} />
       </div>
       <ChatPanel room={room} state={state} act={act} rows={rows} />

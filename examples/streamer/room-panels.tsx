@@ -131,8 +131,9 @@ function Meanwhile({ draft, testid }: { draft: Draft; testid: string }) {
   )
 }
 
-const switches: { key: 'chat' | 'like' | 'muteAll' | 'uniqueChat' | 'emoteOnly'; label: string; hint: string }[] = [
+const switches: { key: 'chat' | 'gift' | 'like' | 'muteAll' | 'uniqueChat' | 'emoteOnly'; label: string; hint: string }[] = [
   { key: 'chat', label: 'Chat', hint: 'Danmaku can be sent' },
+  { key: 'gift', label: 'Gifts', hint: 'Viewers can send gifts' },
   { key: 'like', label: 'Likes', hint: 'Viewers can like' },
   { key: 'muteAll', label: 'Mute everybody', hint: 'Only you and your team write' },
   { key: 'uniqueChat', label: 'No repeats', hint: 'The same text once a minute' },

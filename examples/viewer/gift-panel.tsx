@@ -142,9 +142,10 @@ function Buttons({ gift, count, cost, giving, blocked }: ButtonsProps) {
         ref={send}
         type="button"
         class="primary gift-send"
-        disabled={blocked !== undefined || giving.isSending}
+        disabled={blocked !== undefined}
+        aria-busy={giving.isSending}
         aria-describedby={blocked === undefined ? undefined : 'gift-reason'}
-        onClick={() => giving.give(gift, count)}
+        onClick={() => giving.isSending || giving.give(gift, count)}
         data-testid="gift-send"
       >
         Send{' '}
@@ -230,10 +231,10 @@ function Reason({ giving, reason }: { giving: Giving; reason: string | undefined
   return (
     <p class="problem gift-reason" role="alert" id="gift-reason" data-testid="gift-problem">
       {problem.text}
-      {problem.waitMs !== undefined && (
+      {problem.untilMs !== undefined && (
         <>
           {' '}
-          <Countdown at={Date.now() + problem.waitMs} over={giving.forget} />
+          <Countdown at={problem.untilMs} over={giving.forget} />
         </>
       )}
       {unanswered && (

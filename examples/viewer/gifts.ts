@@ -1,5 +1,5 @@
 /** What can be given in the room, and how the one at the page gives it. */
-import { ConnectionLostError, type Gift, newKey, RefusedError, type RoomState, type RoomView } from 'livehouse/client'
+import { ConnectionLostError, type Gift, newKey, RefusedError, type RoomState } from 'livehouse/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Live } from '../kit/live.ts'
 import { coinWords, type Explanation, explainError } from '../kit/words.ts'
@@ -50,14 +50,15 @@ export interface Combo {
   comboId: string
   sends: number
   /** By the page's own clock. */
-  startedAt: number
   untilAt: number
 }
+
+type Problem = Explanation & { untilMs?: number }
 
 export interface Giving {
   isSending: boolean
   combo: Combo | undefined
-  problem: Explanation | undefined
+  problem: Problem | undefined
   /** A gift of which nobody knows whether it was given: to be asked for again with its own key. */
   unanswered: Asked | undefined
   /** For the screen reader. */
@@ -71,7 +72,7 @@ export function useGiving(live: Live): Giving {
   const { room, client } = live
   const [inFlight, setInFlight] = useState(0)
   const [combo, setCombo] = useState<Combo>()
-  const [problem, setProblem] = useState<Explanation>()
+  const [problem, setProblem] = useState<Problem>()
   const [unanswered, setUnanswered] = useState<Asked>()
   const [said, setSaid] = useState('')
   const flying = useRef(0)
@@ -81,14 +82,9 @@ export function useGiving(live: Live): Giving {
     return room.on('gift.sent', (d) => {
       if (d.from.id !== room.state.me.userId || d.comboId === undefined || d.comboExpireAt === undefined || d.replayed) return
       const leftMs = d.comboExpireAt - client.serverNow()
-      const { comboId, giftId, count, comboCount = 1, comboExpireAt } = d
       if (leftMs <= 0) return
-      const now = Date.now()
-      setCombo((before) =>
-        before?.comboId === comboId && before.sends > comboCount
-          ? before
-          : { giftId, count, comboId, sends: comboCount, startedAt: now, untilAt: now + comboExpireAt - client.serverNow() },
-      )
+      const { comboId, giftId, count, comboCount = 1 } = d
+      setCombo({ giftId, count, comboId, sends: comboCount, untilAt: Date.now() + leftMs })
     })
   }, [room, client])
   useEffect(() => {
@@ -108,7 +104,8 @@ export function useGiving(live: Live): Giving {
     } catch (error) {
       const lost = error instanceof ConnectionLostError
       if (lost || (error instanceof RefusedError && error.code === 'billing.unavailable')) setUnanswered(asked)
-      setProblem(lost ? { text: 'No answer came. Try again: it is paid for once at most.' } : explainError(error))
+      const words = lost ? { text: 'No answer came. Try again: it is paid for once at most.' } : explainError(error)
+      setProblem(words.waitMs === undefined ? words : { ...words, untilMs: Date.now() + words.waitMs })
     } finally {
       setInFlight(--flying.current)
     }
@@ -148,5 +145,3 @@ export function closedReason({ state, signedIn, isOff }: { state: RoomState; sig
 export function missingWords(coins: number | undefined, cost: number): string | undefined {
   return coins === undefined || coins >= cost ? undefined : `Not enough coins: ${coinWords(cost - coins)} more needed.`
 }
-
-export type { Gift, RoomView }

@@ -5,12 +5,17 @@
 import type { RoomEnd } from 'livehouse/client'
 import { type ComponentChildren, render } from 'preact'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { Board } from '../kit/board.tsx'
 import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
 import { callCrowd, devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
 import { Brand, ConnectionLine, Countdown, Icon, NoRoom, Screen, SignIn, useNow } from '../kit/parts.tsx'
+import { useWallet } from '../kit/wallet.ts'
 import { explain, shortNumber } from '../kit/words.ts'
+import { GiftPanel } from './gift-panel.tsx'
+import { GiftShow } from './gift-show.tsx'
+import { useGifts } from './gifts.ts'
 import { LikeButton } from './likes.tsx'
 import { SendBox } from './send-box.tsx'
 import { Stage, WallItem } from './stage.tsx'
@@ -31,6 +36,9 @@ function Watch({ roomId }: { roomId: string }) {
   const [replyTo, setReplyTo] = useState<DanmakuRow>()
   const [toast, setToast] = useToast()
   const wide = useWide()
+  const [giving, setGiving] = useState(false)
+  const [pane, setPane] = useState<Pane>('chat')
+  const giftButton = useRef<HTMLButtonElement>(null)
   const signOut = () => {
     storeLogin('viewer', undefined)
     setLogin(undefined)
@@ -38,6 +46,8 @@ function Watch({ roomId }: { roomId: string }) {
   useFreshLogin({ live, login, roomId, onLogin: setLogin })
   const { state, room } = live
   const signedIn = login !== undefined
+  const gifts = useGifts(live)
+  const wallet = useWallet(live, signedIn)
   useEffect(() => {
     callCrowd(roomId).catch(() => undefined) // a room without a crowd is a room too
   }, [])
@@ -52,19 +62,49 @@ function Watch({ roomId }: { roomId: string }) {
       <ShareButton live={live} signedIn={signedIn} onDone={setToast} />
     </span>
   )
+  const closeGifts = () => {
+    setGiving(false)
+    giftButton.current?.focus()
+  }
+  const panel = (onClose?: () => void) =>
+    state && !live.end && <GiftPanel {...{ live, state, gifts, wallet, signedIn, onClose }} />
   return (
     <div class="watch" data-testid="watch" data-status={room?.status ?? 'joining'}>
       <Header live={live} roomId={roomId} login={login} onSignOut={signOut} />
       <main class="picture">
         <Stage room={room} hasWall={state?.wall !== undefined}>
           {state?.wall && <WallItem text={state.wall.text} by={state.wall.from?.name} untilAt={state.wall.untilAt} />}
+          {room && state && <GiftShow room={room} slots={wide ? 3 : 2} />}
           <StageScreen live={live} onSignOut={signOut} />
           <ConnectionLine connection={live.connection} client={live.client} />
         </Stage>
         {wide && <About live={live}>{reactions}</About>}
+        {wide && panel()}
       </main>
-      <aside class="side" aria-label="Chat">
-        <ChatList rows={rows} onPick={signedIn && state?.settings.chat ? setReplyTo : undefined} />
+      <aside class="side" aria-label="Chat and board">
+        <div class="side-tabs">
+          <PaneTabs pane={pane} onPick={setPane} />
+          {!wide && gifts.length > 0 && (
+            <button
+              type="button"
+              class="gift-open"
+              ref={giftButton}
+              aria-expanded={giving}
+              onClick={() => setGiving(!giving)}
+              data-testid="gift-open"
+            >
+              <Icon name="gift" />
+              Gifts
+            </button>
+          )}
+        </div>
+        <div class="side-chat" role="tabpanel" id="pane-chat" aria-labelledby="tab-chat" hidden={pane !== 'chat'}>
+          <ChatList rows={rows} onPick={signedIn && state?.settings.chat ? setReplyTo : undefined} />
+        </div>
+        <div class="side-board" role="tabpanel" id="pane-board" aria-labelledby="tab-board" hidden={pane !== 'board'}>
+          {pane === 'board' && room && state && <Board room={room} me={state.me.userId} />}
+        </div>
+        {!wide && giving && panel(closeGifts)}
         {toast && (
           <p class="toast" role="status" data-testid="toast">
             {toast}
@@ -91,6 +131,41 @@ function Watch({ roomId }: { roomId: string }) {
           {!wide && reactions}
         </div>
       </aside>
+    </div>
+  )
+}
+
+type Pane = 'chat' | 'board'
+const panes: { pane: Pane; label: string }[] = [
+  { pane: 'chat', label: 'Chat' },
+  { pane: 'board', label: 'Top gifts' },
+]
+
+function PaneTabs({ pane, onPick }: { pane: Pane; onPick: (pane: Pane) => void }) {
+  const list = useRef<HTMLDivElement>(null)
+  const keyed = ({ key }: KeyboardEvent) => {
+    if (key !== 'ArrowRight' && key !== 'ArrowLeft') return
+    const next = pane === 'chat' ? 1 : 0 // there are two
+    onPick(panes[next]?.pane ?? 'chat')
+    list.current?.querySelectorAll('button')[next]?.focus()
+  }
+  return (
+    <div class="tabs" role="tablist" aria-label="Beside the picture" ref={list} onKeyDown={keyed}>
+      {panes.map((each) => (
+        <button
+          key={each.pane}
+          type="button"
+          role="tab"
+          id={`tab-${each.pane}`}
+          aria-selected={each.pane === pane}
+          aria-controls={`pane-${each.pane}`}
+          tabIndex={each.pane === pane ? 0 : -1}
+          onClick={() => onPick(each.pane)}
+          data-testid={`pane-${each.pane}`}
+        >
+          {each.label}
+        </button>
+      ))}
     </div>
   )
 }
