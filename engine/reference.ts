@@ -23,7 +23,7 @@ import {
   systemEvents,
   transformedCommands,
 } from './plugin/hooks.ts'
-import { pluginMetrics } from './plugin/host.ts'
+import { pluginMetrics } from './plugin/plugin-numbers.ts'
 import { dbErrors } from './plugin/plugin-db-wire.ts'
 
 type Row = readonly (string | number)[]

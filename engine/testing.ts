@@ -38,14 +38,14 @@ import { signToken } from './edge/tokens.ts'
 import { type Engine, type EngineParts, startEngine } from './engine.ts'
 import { remoteSecret } from './plugin/attach-remote.ts'
 import type { AnyPlugin } from './plugin/define.ts'
-import type { PluginInfo } from './plugin/host.ts'
+import type { PluginInfo } from './plugin/plugin-info.ts'
 import { loadPlugin } from './plugin/load.ts'
 import { type RunningPlugin, runPlugin } from './plugin/run.ts'
 import { pluginToken } from './plugin/sealed.ts'
 
 export type { EventEnvelope, ReplyEnvelope } from '../schemas/wire.ts'
 export { startNatsServer } from './base/nats-server.ts'
-export type { PluginInfo } from './plugin/host.ts'
+export type { PluginInfo } from './plugin/plugin-info.ts'
 
 /** Time moves by `advance` alone, but what is due now happens now: an engine at rest needs no push to answer. */
 export class TestClock extends ManualClock {

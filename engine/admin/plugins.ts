@@ -8,7 +8,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { PluginInfo } from '../plugin/host.ts'
+import type { PluginInfo } from '../plugin/plugin-info.ts'
 import { pluginNamePattern } from '../plugin/manifest.ts'
 import type { AdminParts } from './admin.ts'
 import { etag, type Once, OperatorError, refusalFor, refusals, security, wantedVersion } from './answers.ts'

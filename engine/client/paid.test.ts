@@ -7,7 +7,7 @@ import { askUntilAnswered } from './paid.ts'
 const lost = new ConnectionLostError('the connection broke', true)
 const never = new ConnectionLostError('no connection', false)
 const refused = (code: ErrorBody['code'], retryAfterMs?: number) =>
-  new RefusedError({ code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+  new RefusedError({ code, msg: 'no', ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 
 /** Answers in this order, one a try; the last one again and again. Each try takes 10 ms. */
 async function asked(answers: readonly unknown[], { timeoutMs = 60_000 } = {}) {

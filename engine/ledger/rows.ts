@@ -36,8 +36,12 @@ export interface HoldColumns {
 }
 
 /** `JSON.stringify` has no bigint; names of accounts need no escapes. */
-export const legsText = (transfers: readonly Transfer[]): string =>
-  `[${transfers.map(({ dr, cr, amount }) => `["${accountKind(dr)?.ledger}","${dr}","${cr}",${amount}]`).join(',')}]`
+export function legsText(transfers: readonly Transfer[]): string {
+  let text = '['
+  for (const { dr, cr, amount } of transfers)
+    text += `${text.length > 1 ? ',' : ''}["${accountKind(dr)?.ledger}","${dr}","${cr}",${amount}]`
+  return `${text}]`
+}
 
 const legPattern = /\["\w+","([^"]+)","([^"]+)",(\d+)\]/g
 export const legsOf = (text: string): Transfer[] =>

@@ -18,7 +18,7 @@ export const migrations: readonly string[] = [
     legs TEXT NOT NULL, facts TEXT NOT NULL, event TEXT, reply TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX journal_key ON journal (ik, actor, command) WHERE ik IS NOT NULL;
-  --CREATE INDEX journal_room ON journal (room_id, pos) WHERE room_id IS NOT NULL;
+  CREATE INDEX journal_room ON journal (room_id, pos) WHERE room_id IS NOT NULL;
   CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never changed'); END;
   CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is never changed'); END;
   CREATE TABLE balances_ (

@@ -121,7 +121,10 @@ export interface TransformedCommands {
     patch: { text?: string; mode?: DanmakuData['mode']; color?: number; size?: DanmakuData['size'] }
   }
   /** The catalogue: `items` is empty before the first transform. */
-  'gift.list': { d: CommandReply<'gift.list'> & { ownerId: string }; patch: { items?: CommandReply<'gift.list'>['items']; version?: string } }
+  'gift.list': {
+    d: CommandReply<'gift.list'> & { ownerId: string }
+    patch: { items?: CommandReply<'gift.list'>['items']; version?: string }
+  }
   /** `ext`: this plugin's own state of the room, for somebody who comes late. It arrives with the snapshot. */
   'room.join': { d: { source?: string }; patch: { ext?: Json } }
 }

@@ -5,7 +5,7 @@
  *     update    the new version is started beside the old one, hooks change over in one turn, the old one ends what is under way
  *     detach    hooks go in one turn, what is under way ends, then the plugin stops
  *
- * Rooms see `guards`, `transforms` and this class as `PluginCommands`; what a room committed comes in by `committed`. A call from a plugin
+ * Rooms see `guards`, `transforms` and `commands`; what a room committed comes in by `committed`. A call from a plugin
  * passes `calls.ts`, whatever place it comes from. What the operator decided is kept in core.db; a remote plugin that was approved is in
  * force from the start of the engine on, even before its first instance: a closed guard stays closed.
  */
@@ -18,48 +18,47 @@ import type { Log } from '../base/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
-import { type Answer, accept, type Call, refuse } from '../room/call.ts'
-import type { PluginCommand, PluginCommands } from '../room/commands.ts'
+import type { Answer } from '../room/call.ts'
+import type { PluginCommands } from '../room/commands.ts'
 import type { RoomEvent } from '../room/event.ts'
 import type { Home } from '../room/home.ts'
-import { ranksOfScope } from '../room/rights.ts'
-import type { LogEntry, PluginRow, Store } from '../room/store.ts'
+import type { PluginRow, Store } from '../room/store.ts'
 import { Attached, type PluginSource } from './attached.ts'
 import { actorOf, type CallParts, Calls, type PluginCommandHead } from './calls.ts'
-import { Consumer, consumerLimits } from './consumers.ts'
+import { askCharge } from './charges.ts'
+import type { Consumer } from './consumers.ts'
 import { CallError } from './context.ts'
-import type { AnyPlugin, CommandAsk, PluginEvent } from './define.ts'
-import { type BoundGuard, Guards, isPluginsCode, type Ruling, refusalOfVerdict } from './guards.ts'
-import {
-  type ChargeAnswer,
-  type ChargedCommand,
-  isDurable,
-  type PostingTemplate,
-  type SystemEventName,
-  type SystemEvents,
-  systemEvents,
-} from './hooks.ts'
+import type { AnyPlugin, CommandAsk } from './define.ts'
+import { EventReaders } from './event-readers.ts'
+import type { Guards } from './guards.ts'
+import type { ChargeAnswer, ChargedCommand, SystemEventName, SystemEvents } from './hooks.ts'
+import { InForce } from './in-force.ts'
 import { InlinePlace } from './inline.ts'
-import { LiveEvents } from './live-events.ts'
 import { loadPlugin } from './load.ts'
+import { LogLimit } from './log-limit.ts'
 import {
   beyondGrant,
   checkManifest,
   type Grant,
   grantOf,
+  type HookKind,
   type HookOf,
   ManifestError,
   type ManifestShape,
   manifestHash,
   pluginNamePattern,
 } from './manifest.ts'
-import { exportHook, hookMetrics } from './meters.ts'
-import type { InstanceInfo, Place, PlaceEvents, PlaceKind, PlaceParts } from './place.ts'
+import { exportHook } from './meters.ts'
+import { OwnedCommands } from './owned-commands.ts'
+import type { Place, PlaceEvents, PlaceKind, PlaceParts } from './place.ts'
 import type { PluginDbs } from './plugin-dbs.ts'
+import { infoOf, type PluginInfo } from './plugin-info.ts'
+import { exportPlugins, OwnNumbers } from './plugin-numbers.ts'
 import type { AttachVerdict, RemoteInstance } from './remote.ts'
 import { instancesMax, RemotePlace } from './remote-place.ts'
 import { settingsProblem } from './settings.ts'
-import { type BoundTransform, Transforms } from './transforms.ts'
+import type { Transforms } from './transforms.ts'
+import { type PendingInstance, pendingInstancesMax, Waiting } from './waiting.ts'
 import { WorkerPlace } from './worker.ts'
 
 export interface HostParts {
@@ -100,46 +99,6 @@ export class PluginError extends Error {
   }
 }
 
-type PluginState = 'pending' | 'disabled' | 'detached' | 'degraded' | 'attached'
-export interface PluginInfo {
-  name: string
-  version: string
-  description: string
-  place: string
-  file: string
-  state: PluginState
-  /** What it asks for beyond its grant. */
-  asks: string[]
-  domains: readonly string[]
-  settings: unknown
-  settingsVersion: number
-  settingsSchema: unknown
-  unfitSettings: string
-  lastError: string
-  instances: InstanceInfo[]
-  hooks: HookInfo[]
-  /** Events of the room log. */
-  events: { lag: number; delivered: number; retried: number; dead: number; skipped: number } | undefined
-  /** Events that are in no log. */
-  live: { queued: number; delivered: number; failed: number; dropped: number } | undefined
-  calls: number
-  callsRefused: number
-  changedAt: number
-  changedBy: string
-}
-export interface HookInfo {
-  kind: string
-  on: string
-  calls: number
-  timeouts: number
-  failures: number
-  unavailable: number
-  policy: number
-  p50Ms: number
-  p99Ms: number
-  verdicts?: Record<string, number>
-}
-
 /** A program's own object, or a file. */
 export type AttachFrom = { plugin: AnyPlugin } | { file: string; place: 'inline' | 'worker' }
 
@@ -149,40 +108,48 @@ interface About {
   manifest?: ManifestShape
   attached?: Attached
 }
-interface PendingInstance {
-  instance: RemoteInstance
-  manifest: ManifestShape
-}
-
 /** Label combinations of one metric are bounded; so is what can be labelled. */
 const hooksInAllMax = 300
-const replyBytesMax = 65_536
-const consumerAgainMs = 1_000
-const pendingInstancesMax = 8
-const nameMetricsMax = 50
-const noise = { windowMs: 10_000, linesMax: 20 }
 
-export class PluginHost implements PluginCommands {
+export class PluginHost {
+  /** What rooms ask, and sessions. */
   readonly guards: Guards
   readonly transforms: Transforms
+  readonly commands: PluginCommands
   readonly #parts: HostParts
   readonly #calls: Calls
+  readonly #inForce: InForce
+  readonly #readers: EventReaders
+  readonly #waiting = new Waiting()
   readonly #byName = new Map<string, Attached>()
-  readonly #commands = new Map<string, { attached: Attached; index: number; spec: HookOf<'command'> }>()
-  #liveHooks = new Map<string, Attached[]>()
-  readonly #pending = new Map<string, PendingInstance[]>()
   /** One change of a plugin at a time. */
   readonly #turns = new Map<string, Promise<unknown>>()
-  readonly #ownCounts = new Map<string, Map<string, { value: number }>>()
-  readonly #lines = new Map<string, { at: number; count: number }>()
+  readonly #ownNumbers: OwnNumbers
+  readonly #logLimit: LogLimit
   #systemSeq = 0
   #stopping = false
 
   constructor(parts: HostParts) {
     this.#parts = parts
-    const { config, log } = parts
-    this.guards = new Guards((guard, on, error) => this.#hookFailed(guard.plugin, `guard ${on}`, error))
-    this.transforms = new Transforms((transform, on, error) => this.#hookFailed(transform.plugin, `transform ${on}`, error))
+    const { config, log, metrics } = parts
+    const onFailure = (plugin: string, hook: string, error: unknown) => this.#hookFailed(plugin, hook, error)
+    const metersOf = (attached: Attached, kind: HookKind, on: string) =>
+      attached.metersOf(kind, on, (meters) => {
+        try {
+          exportHook(metrics, attached.name, meters)
+        } catch (error) {
+          // The page takes so many combinations of labels; the hook works without being shown there.
+          parts.onError(error, `metrics of plugin ${attached.name}`)
+        }
+      })
+    const mayLog = (plugin: string) => this.#logLimit.allows(plugin)
+    this.#logLimit = new LogLimit(parts.clock)
+    this.#ownNumbers = new OwnNumbers(metrics, (error, where) => parts.onError(error, where))
+    this.#inForce = new InForce({ logDanmaku: config.logDanmaku, metersOf, onFailure })
+    this.#readers = new EventReaders({ ...parts, metersOf, mayLog, onFailure })
+    this.guards = this.#inForce.guards
+    this.transforms = this.#inForce.transforms
+    this.commands = new OwnedCommands(this.#inForce, onFailure)
     this.#calls = new Calls({
       clock: parts.clock,
       bus: parts.bus,
@@ -194,10 +161,10 @@ export class PluginHost implements PluginCommands {
       command: (roomId, head) => parts.command(roomId, head),
       pay: parts.pay,
       onRefused: (plugin, call, { code, message }) => {
-        if (this.#mayLog(plugin)) log.warn({ plugin, call, code, reason: message }, 'call of a plugin refused')
+        if (mayLog(plugin)) log.warn({ plugin, call, code, reason: message }, 'call of a plugin refused')
       },
     })
-    this.#describeMetrics()
+    exportPlugins(metrics, () => this.#byName.values())
   }
 
   // ------------------------------------------------------------------ start and stop
@@ -345,7 +312,7 @@ export class PluginHost implements PluginCommands {
     await this.#inTurn(name, async () => {
       this.#byName.delete(name)
       this.#changeOver(undefined)
-      this.#dropPending(name, 'detached')
+      this.#waiting.drop(name, 'detached')
       await this.#letGo(attached)
       if (purge) await this.#parts.dbs.remove(name)
       else await this.#parts.dbs.close(name)
@@ -361,7 +328,7 @@ export class PluginHost implements PluginCommands {
     attached.next = undefined
     void next?.stop(0)
     // It waits for what is at the plugin, and that ends with the place at the latest.
-    const stopped = this.#stopConsumer(attached)
+    const stopped = this.#readers.stop(attached)
     await place?.stop(this.#stopping ? Math.min(1_000, this.#parts.config.pluginDrainMs) : this.#parts.config.pluginDrainMs)
     await stopped
     attached.place = undefined
@@ -414,29 +381,11 @@ export class PluginHost implements PluginCommands {
 
   /** Attached, but nothing of it is in force until the operator approves. */
   #wait(pending: PendingInstance, asks: readonly string[]): AttachVerdict {
-    const { name, instance, channel } = pending.instance
-    const waiting = this.#pending.get(name) ?? []
-    if (waiting.length >= pendingInstancesMax)
+    const { name, instance } = pending.instance
+    if (!this.#waiting.add(pending))
       throw new PluginError('plugin.too_many', `${pendingInstancesMax} instances wait for approval already`)
-    this.#pending.set(name, [...waiting, pending])
-    channel.open({
-      onText: () => {},
-      onCut: () => {},
-      onClose: () => this.#forgetPending(name, pending),
-    })
     this.#parts.log.warn({ plugin: name, instance, asks }, 'plugin waits for approval')
     return { ok: true }
-  }
-
-  #forgetPending(name: string, pending: PendingInstance): void {
-    const left = (this.#pending.get(name) ?? []).filter((other) => other !== pending)
-    if (left.length > 0) this.#pending.set(name, left)
-    else this.#pending.delete(name)
-  }
-
-  #dropPending(name: string, reason: string): void {
-    for (const { instance } of this.#pending.get(name) ?? []) instance.channel.close(reason)
-    this.#pending.delete(name)
   }
 
   /**
@@ -496,10 +445,9 @@ export class PluginHost implements PluginCommands {
   async approve(name: string, by: string): Promise<void> {
     await this.#inTurn(name, async () => {
       const attached = this.#find(name)
-      const waiting = this.#pending.get(name) ?? []
+      const waiting = this.#waiting.take(name)
       const manifest = waiting.at(-1)?.manifest ?? attached.manifest
       await this.#decide(attached, by, { state: 'approved', grant: grantOf(manifest), manifest })
-      this.#pending.delete(name)
       if (!attached.place && attached.source.place === 'remote') this.#standBy(attached)
       this.#changeOver(attached)
       for (const pending of waiting) await this.#joinApproved(attached, pending)
@@ -526,7 +474,7 @@ export class PluginHost implements PluginCommands {
       const attached = this.#find(name)
       await this.#decide(attached, by, { state: 'disabled' })
       this.#changeOver(attached)
-      this.#dropPending(name, 'disabled')
+      this.#waiting.drop(name, 'disabled')
       await this.#letGo(attached)
     })
     await this.#announce('plugin.changed', { plugin: name, change: 'disabled', by })
@@ -571,47 +519,7 @@ export class PluginHost implements PluginCommands {
 
   /** Throws `plugin.not_found`. */
   describe(name: string): PluginInfo {
-    const attached = this.#find(name)
-    const { row, manifest, place, consumer, live } = attached
-    const waiting = this.#pending.get(name) ?? []
-    const asked = waiting.at(-1)?.manifest ?? (row.state === 'pending' ? manifest : undefined)
-    return {
-      name,
-      version: manifest.version,
-      description: manifest.description,
-      place: attached.source.place,
-      file: attached.source.file,
-      state: this.#stateOf(attached),
-      asks: asked ? beyondGrant(asked, row.grant as Grant) : [],
-      domains: manifest.domains,
-      settings: row.settings,
-      settingsVersion: row.settingsVersion,
-      settingsSchema: manifest.settings,
-      unfitSettings: attached.unfit?.msg ?? '',
-      lastError: attached.lastError,
-      instances: [
-        ...(place?.instances() ?? []),
-        ...waiting.map(({ instance }) => ({ instance: instance.instance, state: 'starting' as const, since: 0, underWay: 0 })),
-      ],
-      hooks: [...attached.meters.values()].map((meters) => {
-        const { kind, on, calls, timeouts, failures, unavailable, policy, allow, deny, shadow, hold, challenge } = meters
-        const counts = { kind, on, calls, timeouts, failures, unavailable, policy, ...meters.percentiles() }
-        return kind === 'guard' ? { ...counts, verdicts: { allow, deny, shadow, hold, challenge } } : counts
-      }),
-      events: consumer && { lag: consumer.lag(), ...pick(consumer.stats) },
-      live: live && { ...live.stats },
-      calls: place?.counts.calls ?? 0,
-      callsRefused: place?.counts.callsRefused ?? 0,
-      changedAt: row.changedAt,
-      changedBy: row.changedBy,
-    }
-  }
-
-  #stateOf({ row, place, name }: Attached): PluginState {
-    if (row.state === 'pending' || this.#pending.has(name)) return 'pending'
-    if (row.state === 'disabled') return 'disabled'
-    if (!place || place.instances().length === 0) return 'detached'
-    return place.isHealthy ? 'attached' : 'degraded'
+    return infoOf(this.#find(name), this.#waiting.of(name))
   }
 
   /** Its consumer of the room log: dead letters are replayed, the cursor is set back, through it. */
@@ -621,155 +529,17 @@ export class PluginHost implements PluginCommands {
 
   // ------------------------------------------------------------------ what is in force
 
-  /** Every list of hooks anew, in one turn: whoever asks next asks the new ones. */
   #changeOver(changed: Attached | undefined): void {
-    const active = [...this.#byName.values()].filter(({ isActive }) => isActive)
-    this.#bindGuards(active)
-    this.#bindTransforms(active)
-    this.#commands.clear()
-    this.#liveHooks = new Map()
-    for (const attached of active) {
-      for (const { index, spec } of attached.hooks('command')) {
-        this.#meters(attached, 'command', spec.on)
-        this.#commands.set(spec.on, { attached, index, spec })
-      }
-      for (const { spec } of [...attached.hooks('charge'), ...attached.hooks('route')]) this.#meters(attached, spec.kind, spec.on)
-      this.#bindLive(attached)
-    }
-    if (changed) this.#bindOwn(changed)
-  }
-
-  #bindGuards(active: readonly Attached[]): void {
-    const lists = new Map<string, BoundGuard[]>([...this.guards.commands()].map((on) => [on, []]))
-    for (const attached of active) {
-      const place = attached.place as Place
-      for (const { index, spec } of attached.hooks('guard')) {
-        const { on, order, budgetMs, onFailure } = spec
-        const check: BoundGuard['check'] = (ask) => place.check(index, ask, budgetMs)
-        const bound = {
-          plugin: attached.name,
-          domains: attached.manifest.domains,
-          order,
-          onFailure,
-          meters: this.#meters(attached, 'guard', on),
-          check,
-        }
-        lists.set(on, [...(lists.get(on) ?? []), bound])
-      }
-    }
-    for (const [on, list] of lists) this.guards.set(on, list)
-  }
-
-  #bindTransforms(active: readonly Attached[]): void {
-    const lists = new Map<string, BoundTransform[]>([...this.transforms.commands()].map((on) => [on, []]))
-    for (const attached of active) {
-      const place = attached.place as Place
-      for (const { index, spec } of attached.hooks('transform')) {
-        const { on, order, budgetMs } = spec
-        const check: BoundTransform['check'] = (ask) => place.check(index, ask, budgetMs)
-        const bound = { plugin: attached.name, order, meters: this.#meters(attached, 'transform', on), check }
-        lists.set(on, [...(lists.get(on) ?? []), bound])
-      }
-    }
-    for (const [on, list] of lists) this.transforms.set(on, list)
-  }
-
-  #bindLive(attached: Attached): void {
-    attached.eventHooks.clear()
-    for (const { index, spec } of attached.hooks('event')) {
-      attached.eventHooks.set(spec.on, { index, budgetMs: spec.budgetMs })
-      this.#meters(attached, 'event', spec.on)
-      if (!isDurable(spec.on, this.#parts.config.logDanmaku))
-        this.#liveHooks.set(spec.on, [...(this.#liveHooks.get(spec.on) ?? []), attached])
-    }
-  }
-
-  /** What belongs to one plugin alone: its schedules and its readers of events. */
-  #bindOwn(attached: Attached): void {
-    const { config } = this.#parts
-    const schedules = attached.isActive ? attached.hooks('schedule') : []
-    attached.schedules.set(
-      schedules.map(({ index, spec }) => {
-        this.#meters(attached, 'schedule', spec.on)
-        const hook = { index, kind: 'schedule' as const, on: spec.on }
-        const options = { key: `schedule ${spec.on}`, budgetMs: spec.budgetMs }
-        return { name: spec.on, everyMs: spec.everyMs, run: (at) => attached.run(hook, at, options) }
-      }),
-    )
-    const names = attached.isActive ? [...attached.eventHooks.keys()] : []
-    const isWanted = (t: string) => isDurable(t, config.logDanmaku)
-    if (names.some(isWanted)) this.#consume(attached)
-    else void this.#stopConsumer(attached)
-    if (names.some((t) => !isWanted(t))) attached.live ??= this.#liveEvents(attached)
-  }
-
-  #consume(attached: Attached): void {
-    if (attached.consumer) return attached.consumer.resume()
-    const { store, clock, log } = this.#parts
-    const plugin = attached.name
-    const consumer = new Consumer({
-      key: plugin,
-      store,
-      clock,
-      startAt: 'end',
-      limits: consumerLimits,
-      wants: ({ row }) => attached.eventHooks.has(row.t) && row.only === undefined,
-      deliver: (entry, attempt) => this.#deliver(attached, eventOf(entry, attempt)),
-      onRetry: ({ row }, { attempt, error }) => {
-        if (this.#mayLog(plugin))
-          log.warn({ plugin, event: row.t, eid: row.eid, attempt, err: error }, 'event is delivered again')
-      },
-      onDead: ({ row }, error) => log.error({ plugin, event: row.t, eid: row.eid, err: error }, 'event is a dead letter now'),
-      onError: (error, where) => this.#parts.onError(error, `plugin ${plugin}: ${where}`),
-    })
-    attached.consumer = consumer
-    this.#startConsumer(attached, consumer)
-  }
-
-  /** After the one before it has written its cursor, which it would otherwise write over; again when the store fails. */
-  #startConsumer(attached: Attached, consumer: Consumer): void {
-    const start = async () => {
-      await attached.consumerEnded
-      if (attached.consumer === consumer) await consumer.start()
-    }
-    start().catch((error) => {
-      this.#parts.onError(error, `plugin ${attached.name}: events`)
-      this.#parts.liveClock.after(consumerAgainMs, () => {
-        if (attached.consumer === consumer) this.#startConsumer(attached, consumer)
-      })
-    })
-  }
-
-  #stopConsumer(attached: Attached): Promise<void> {
-    const { consumer } = attached
-    attached.consumer = undefined
-    if (consumer)
-      attached.consumerEnded = consumer.stop().catch((error) => this.#parts.onError(error, `plugin ${attached.name}: events`))
-    return attached.consumerEnded
-  }
-
-  #liveEvents(attached: Attached): LiveEvents<PluginEvent<unknown>> {
-    return new LiveEvents({
-      queueMax: this.#parts.config.pluginLiveEventsMax,
-      inFlightMax: 64,
-      deliver: (event) => this.#deliver(attached, event),
-      onError: (error, event) => this.#hookFailed(attached.name, `event ${event.t}`, error),
-    })
-  }
-
-  async #deliver(attached: Attached, event: PluginEvent<unknown>): Promise<void> {
-    const hook = attached.eventHooks.get(event.t)
-    if (!hook) return // gone with an update
-    const { index, budgetMs } = hook
-    await attached.run({ index, kind: 'event', on: event.t }, event, { key: event.room, budgetMs })
+    this.#inForce.changeOver(this.#byName.values())
+    if (changed) this.#readers.bind(changed)
   }
 
   /** What a room committed: for hooks on events that are in no log. */
   committed(home: Home, events: readonly RoomEvent[]): void {
-    if (this.#liveHooks.size === 0) return
+    if (!this.#inForce.hasLive) return
     for (const event of events) {
       // What only one user may see (shadowed) is not for plugins to repeat.
-      const wanting = event.only === undefined ? this.#liveHooks.get(event.t) : undefined
+      const wanting = event.only === undefined ? this.#inForce.wanting(event.t) : undefined
       if (!wanting) continue
       const { t, seq, at, eid, actor, d, hops } = event
       for (const attached of wanting)
@@ -777,96 +547,14 @@ export class PluginHost implements PluginCommands {
     }
   }
 
-  #meters(attached: Attached, kind: Parameters<Attached['metersOf']>[0], on: string) {
-    return attached.metersOf(kind, on, (meters) => {
-      try {
-        exportHook(this.#parts.metrics, attached.name, meters)
-      } catch (error) {
-        // The page takes so many combinations of labels; the hook works without being shown there.
-        this.#parts.onError(error, `metrics of plugin ${attached.name}`)
-      }
-    })
+  /** Ask the one owner of a charge. */
+  charge(on: ChargedCommand, ask: CommandAsk<Readonly<Record<string, unknown>>>): Promise<ChargeAnswer> {
+    const { chargeOwner } = this.#parts.config
+    const onFailure = (error: unknown) => this.#hookFailed(chargeOwner, `charge ${on}`, error)
+    return askCharge(this.#byName.get(chargeOwner), on, { ask, onFailure })
   }
 
-  // ------------------------------------------------------------------ commands of plugins
-
-  find(name: string): PluginCommand | undefined {
-    return this.#commands.get(name)?.spec
-  }
-
-  names(): Iterable<string> {
-    return this.#commands.keys()
-  }
-
-  run(call: Call, home: Home | undefined): void {
-    const owner = this.#commands.get(call.t)
-    if (!owner) return refuse(call, 'plugin.unavailable', { retryAfterMs: 1_000 })
-    const ask = this.#askOf(call, home)
-    if (!this.guards.has(call.t)) return this.#runOwned(call, owner, ask)
-    const decide = ({ verdict }: Ruling) => {
-      const refused = refusalOfVerdict(verdict)
-      if (refused) call.answer(refused)
-      else this.#runOwned(call, owner, ask)
-    }
-    const ruling = this.guards.ask(call.t, ask)
-    if (ruling instanceof Promise) void ruling.then(decide)
-    else decide(ruling)
-  }
-
-  #askOf(call: Call, home: Home | undefined): CommandAsk<unknown> {
-    const { userId, name, anonymous, scope } = call.actor
-    const from = home?.asker(call.actor) ?? { userId, name, anonymous, ranks: ranksOfScope(scope) }
-    return { room: home?.id ?? '', at: call.at, from, d: call.d, ...(call.ik === undefined ? {} : { ik: call.ik }) }
-  }
-
-  #runOwned(
-    call: Call,
-    { attached, index, spec }: { attached: Attached; index: number; spec: HookOf<'command'> },
-    ask: CommandAsk<unknown>,
-  ) {
-    const hook = { index, kind: 'command' as const, on: spec.on }
-    attached.run(hook, ask, { key: ask.room || ask.from.userId, budgetMs: spec.budgetMs }).then(
-      (d) => {
-        const fits = d === undefined || (typeof d === 'object' && Buffer.byteLength(JSON.stringify(d)) <= replyBytesMax)
-        if (fits) accept(call, d ?? {})
-        else refuse(call, 'plugin.failed', { msg: 'The plugin gave an answer that cannot be sent.' })
-      },
-      (error: Error & { code?: string; retryAfterMs?: number }) => this.#refuseOwned(call, attached, error),
-    )
-  }
-
-  #refuseOwned(
-    call: Call,
-    attached: Attached,
-    { code, message, retryAfterMs }: Error & { code?: string; retryAfterMs?: number },
-  ): void {
-    const unavailable = code === 'plugin.unavailable' || code === 'plugin.late' || code === 'plugin.lost'
-    if (unavailable) return refuse(call, 'plugin.unavailable', { retryAfterMs: 1_000 })
-    const isOwn = code !== 'plugin.failed' && isPluginsCode(code, attached.name, attached.manifest.domains)
-    if (isOwn) return refuse(call, code, { msg: message, ...waitOf(retryAfterMs) })
-    this.#hookFailed(attached.name, `command ${call.t}`, new Error(message))
-    refuse(call, 'plugin.failed')
-  }
-
-  // ------------------------------------------------------------------ charges and routes
-
-  /** Ask the one owner of a charge. A late, failed or missing owner is a refusal: nothing has happened then. */
-  async charge(on: ChargedCommand, ask: CommandAsk<Readonly<Record<string, unknown>>>): Promise<ChargeAnswer> {
-    const attached = this.#byName.get(this.#parts.config.chargeOwner)
-    const found = attached?.isActive ? attached.hooks('charge').find(({ spec }) => spec.on === on) : undefined
-    const closed: ChargeAnswer = { kind: 'deny', code: 'plugin.unavailable' }
-    if (!attached || !found) return closed
-    const { index, spec } = found
-    try {
-      const answer = await attached.run({ index, kind: 'charge', on }, ask, { key: ask.room, budgetMs: spec.budgetMs })
-      return soundCharge(answer, attached.name) ?? closed
-    } catch (error) {
-      this.#hookFailed(attached.name, `charge ${on}`, error)
-      return closed
-    }
-  }
-
-  /** The HTTP routes of a plugin: `['GET /questions/:id', summary]`. */
+  /** The HTTP routes of a plugin, each with its place among its hooks. */
   routesOf(name: string): { index: number; spec: HookOf<'route'> }[] {
     const attached = this.#byName.get(name)
     return attached?.isActive ? attached.hooks('route') : []
@@ -889,13 +577,13 @@ export class PluginHost implements PluginCommands {
       onUnfit: (version, msg) => {
         const reason = msg.slice(0, 500)
         if (about.attached) about.attached.unfit = { version, msg: reason }
-        if (this.#mayLog(about.name))
+        if (this.#logLimit.allows(about.name))
           log.error({ plugin: about.name, settingsVersion: version, reason }, 'plugin does not take its settings')
       },
       onLog: (level, fields, msg) => {
-        if (level === 'debug' || this.#mayLog(about.name)) log[level]({ ...fields, plugin: about.name }, msg)
+        if (level === 'debug' || this.#logLimit.allows(about.name)) log[level]({ ...fields, plugin: about.name }, msg)
       },
-      onCount: (metric, by) => this.#count(about.name, metric, by),
+      onCount: (metric, by) => this.#ownNumbers.add(about.name, metric, by),
     }
     return { clock, liveClock, log, events }
   }
@@ -936,91 +624,7 @@ export class PluginHost implements PluginCommands {
   }
 
   #hookFailed(plugin: string, hook: string, error: unknown): void {
-    if (this.#mayLog(plugin)) this.#parts.log.warn({ plugin, hook, err: error }, 'hook of a plugin gave no answer')
-  }
-
-  /** A sick plugin writes many lines; a few of them say it all. */
-  #mayLog(plugin: string): boolean {
-    const now = this.#parts.clock.now()
-    const lines = this.#lines.get(plugin)
-    if (!lines || now - lines.at > noise.windowMs) {
-      this.#lines.set(plugin, { at: now, count: 1 })
-      return true
-    }
-    return ++lines.count <= noise.linesMax
-  }
-
-  // ------------------------------------------------------------------ numbers
-
-  #count(plugin: string, name: string, by: number): void {
-    if (!/^[a-z][a-z0-9_]{0,47}$/.test(name) || !(by >= 0) || !Number.isFinite(by)) return
-    let counts = this.#ownCounts.get(plugin)
-    if (!counts) this.#ownCounts.set(plugin, (counts = new Map()))
-    let count = counts.get(name)
-    if (!count) {
-      if (counts.size >= nameMetricsMax) return
-      count = { value: 0 }
-      counts.set(name, count)
-      this.#exportOwn(plugin, name, count)
-    }
-    count.value += by
-  }
-
-  #exportOwn(plugin: string, name: string, count: { value: number }): void {
-    const { name: metric, help } = pluginMetrics.own
-    try {
-      this.#parts.metrics.total(metric, help, () => count.value, { plugin, name })
-    } catch (error) {
-      this.#parts.onError(error, `metrics of plugin ${plugin}`)
-    }
-  }
-
-  #describeMetrics(): void {
-    const { metrics } = this.#parts
-    const sum = (pick: (attached: Attached) => number) => () => {
-      let total = 0
-      for (const attached of this.#byName.values()) total += pick(attached)
-      return total
-    }
-    const { attached, instances, batches, items, late, rubbish, lag, dropped } = pluginMetrics
-    metrics.gauge(
-      attached.name,
-      attached.help,
-      sum((one) => (one.isActive ? 1 : 0)),
-    )
-    metrics.gauge(
-      instances.name,
-      instances.help,
-      sum((one) => one.place?.instances().filter(({ state }) => state === 'healthy').length ?? 0),
-    )
-    metrics.total(
-      batches.name,
-      batches.help,
-      sum((one) => one.place?.counts.batches ?? 0),
-    )
-    metrics.total(
-      items.name,
-      items.help,
-      sum((one) => one.place?.counts.items ?? 0),
-    )
-    metrics.total(
-      late.name,
-      late.help,
-      sum((one) => one.place?.counts.late ?? 0),
-    )
-    metrics.total(
-      rubbish.name,
-      rubbish.help,
-      sum((one) => one.place?.counts.rubbish ?? 0),
-    )
-    metrics.gauge(lag.name, lag.help, () =>
-      Math.max(0, ...[...this.#byName.values()].map(({ consumer }) => consumer?.lag() ?? 0)),
-    )
-    metrics.total(
-      dropped.name,
-      dropped.help,
-      sum((one) => one.live?.stats.dropped ?? 0),
-    )
+    if (this.#logLimit.allows(plugin)) this.#parts.log.warn({ plugin, hook, err: error }, 'hook of a plugin gave no answer')
   }
 
   // ------------------------------------------------------------------ small things
@@ -1071,19 +675,6 @@ export class PluginHost implements PluginCommands {
   }
 }
 
-export const pluginMetrics = {
-  ...hookMetrics,
-  own: { name: 'livehouse_plugin_own_total', help: 'Numbers that plugins count themselves.' },
-  attached: { name: 'livehouse_plugins', help: 'Plugins whose hooks are in force.' },
-  instances: { name: 'livehouse_plugin_instances', help: 'Healthy instances of plugins.' },
-  batches: { name: 'livehouse_plugin_batches_total', help: 'Batches of checks to plugins in other places.' },
-  items: { name: 'livehouse_plugin_batch_items_total', help: 'Checks in them.' },
-  late: { name: 'livehouse_plugin_late_answers_total', help: 'Answers that came after their time and were dropped.' },
-  rubbish: { name: 'livehouse_plugin_rubbish_total', help: 'Messages of plugins that were none.' },
-  lag: { name: 'livehouse_plugin_events_lag', help: 'Rows of the room log that the slowest plugin has not read.' },
-  dropped: { name: 'livehouse_plugin_live_events_dropped_total', help: 'Events in no log that a plugin was too slow for.' },
-} as const
-
 const listed = (text: string): string[] =>
   text
     .split(',')
@@ -1109,60 +700,9 @@ function isOlder(version: string, than: string): boolean {
   return false
 }
 
-const eventOf = ({ roomId, epoch, seq, row }: LogEntry, attempt: number): PluginEvent<unknown> => {
-  const { t, at, eid, actor, d, hops = 0 } = row
-  return { t, room: roomId, epoch, seq, at, eid, actor, d, attempt, hops }
-}
-
-const retryAfterMsMax = 3_600_000
-const waitOf = (ms: unknown): { retryAfterMs?: number } =>
-  typeof ms === 'number' && ms >= 0 ? { retryAfterMs: Math.min(Math.ceil(ms), retryAfterMsMax) } : {}
-
 /** Without those that an older version had: nobody could take them out by hand. */
 function knownSettings(schema: Readonly<Record<string, unknown>>, settings: unknown): object {
   const { properties, patternProperties, additionalProperties } = schema
   if (patternProperties !== undefined || additionalProperties) return Object(settings) as object
   return Object.fromEntries(Object.entries(Object(settings)).filter(([name]) => Object.hasOwn(Object(properties), name)))
 }
-
-const pick = ({ delivered, retried, dead, skipped }: Consumer['stats']) => ({ delivered, retried, dead, skipped })
-
-function soundCharge(answer: unknown, plugin: string): ChargeAnswer | undefined {
-  const { kind, code, msg, template } = Object(answer) as Record<string, unknown>
-  if (kind === 'deny' && isPluginsCode(code, plugin))
-    return typeof msg === 'string' ? { kind, code, msg: msg.slice(0, 500) } : { kind, code }
-  if (kind !== 'post') return undefined
-  const { valueCoin, payFrom, split, contractVersion, catalogVersion } = Object(template) as Record<string, unknown>
-  const isId = (value: unknown): value is string => typeof value === 'string' && value.length > 0 && value.length <= 128
-  if (!Number.isSafeInteger(valueCoin) || (valueCoin as number) <= 0 || !isId(contractVersion) || !isId(catalogVersion))
-    return undefined
-  if (!Array.isArray(payFrom) || payFrom.length === 0 || payFrom.length > 8 || !payFrom.every(isId)) return undefined
-  if (!Array.isArray(split) || split.length === 0 || split.length > 16) return undefined
-  const shares = split.map((share) => Object(share) as { to: unknown; bps: unknown })
-  const isShare = ({ to, bps }: { to: unknown; bps: unknown }) => isId(to) && Number.isInteger(bps) && (bps as number) >= 0
-  if (!shares.every(isShare) || shares.reduce((sum, { bps }) => sum + (bps as number), 0) > 10_000) return undefined
-  const show = soundShow((template as { show?: unknown }).show)
-  if (!show) return undefined
-  return {
-    kind,
-    template: {
-      valueCoin: valueCoin as number,
-      payFrom,
-      split: shares.map(({ to, bps }) => ({ to: to as string, bps: bps as number })),
-      contractVersion,
-      catalogVersion,
-      show,
-    },
-  }
-}
-
-function soundShow(show: unknown): PostingTemplate['show'] | undefined {
-  const { name, unitCoin, effectId, comboable, comboTimeoutMs } = Object(show) as Record<string, unknown>
-  const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 64
-  if (!isText(name) || !isText(effectId) || typeof comboable !== 'boolean') return undefined
-  if (!Number.isSafeInteger(unitCoin) || !Number.isInteger(comboTimeoutMs)) return undefined
-  if ((comboTimeoutMs as number) < 0 || (comboTimeoutMs as number) > 10_000) return undefined
-  return { name, unitCoin: unitCoin as number, effectId, comboable, comboTimeoutMs: comboTimeoutMs as number }
-}
-
-export { systemEvents }

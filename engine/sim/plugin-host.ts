@@ -67,9 +67,9 @@ export class SimHost {
       run: (on: never, ask: never, apply: never) => this.current.transforms.run(on, ask, apply),
     } as unknown as Transforms
     this.commands = {
-      find: (name) => this.current.find(name),
-      names: () => this.current.names(),
-      run: (call, home) => this.current.run(call, home),
+      find: (name) => this.current.commands.find(name),
+      names: () => this.current.commands.names(),
+      run: (call, home) => this.current.commands.run(call, home),
     }
   }
 

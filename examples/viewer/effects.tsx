@@ -15,13 +15,16 @@ const bursts = [
   { x: 80, y: 52, hue: 285, delayMs: 1_350 },
   { x: 18, y: 56, hue: 150, delayMs: 1_700 },
 ]
-const sparks = Array.from({ length: 16 }, (_, i) => (360 / 16) * i)
+/** Three rings, turned against one another. */
+const sparks = [32, 24, 14].flatMap((reach, ring) =>
+  Array.from({ length: 14 }, (_, i) => ({ reach, angle: (360 / 14) * (i + ring / 3) })),
+)
 
 function Fireworks() {
   return bursts.map(({ x, y, hue, delayMs }) => (
     <span key={hue} class="burst" style={{ left: `${x}%`, top: `${y}%`, '--hue': String(hue), '--delay': `${delayMs}ms` }}>
-      {sparks.map((angle) => (
-        <i key={angle} style={{ '--angle': `${angle}deg` }} />
+      {sparks.map(({ angle, reach }) => (
+        <i key={angle} style={{ '--angle': `${angle}deg`, '--reach': `${reach}cqh` }} />
       ))}
     </span>
   ))
