@@ -35,11 +35,15 @@ const folder = () => {
   return dir
 }
 
+const start = (...more: string[]) => {
+  const argv = ['--port=0', '--admin-port=0', `--data-dir=${folder()}`, '--log-level=silent', '--dev-login=on', ...more]
+  const config = loadConfig({ argv: [...argv, '--charge-owner=monetization'], env: {}, cwd: folder() })
+  return startEngine(config, { plugins: [monetization()] })
+}
+
 beforeAll(async () => {
   mkdirSync(artifacts, { recursive: true })
-  const argv = ['--port=0', '--admin-port=0', `--data-dir=${folder()}`, '--log-level=silent', '--dev-login=on']
-  const config = loadConfig({ argv: [...argv, '--charge-owner=monetization'], env: {}, cwd: folder() })
-  engine = await startEngine(config, { plugins: [monetization()] })
+  engine = await start()
   if (!engine.hasPages) throw new Error('the pages are not built: npm run build')
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags })
 })
@@ -69,16 +73,20 @@ async function enrich(user: string, coins: number): Promise<void> {
 }
 
 interface Who {
+  at?: Engine
   user?: string
   name?: string
   as?: 'viewer' | 'owner'
   path?: string
 }
 /** A page, signed in as `user` when there is one. */
-async function open({ user, name = user ?? '', as = 'viewer', path }: Who, options: BrowserContextOptions = {}): Promise<Page> {
+async function open(
+  { at = engine, user, name = user ?? '', as = 'viewer', path }: Who,
+  options: BrowserContextOptions = {},
+): Promise<Page> {
   const context = await browser.newContext({ viewport: desktop, ...options })
   if (user !== undefined) {
-    const token = await signToken(engine.secret, { sub: user, name, ttlMs: 600_000 }, new SystemClock().now())
+    const token = await signToken(at.secret, { sub: user, name, ttlMs: 600_000 }, new SystemClock().now())
     const stored: [string, string] = [`livehouse.${as}`, JSON.stringify({ token, name })]
     await context.addInitScript(([key, value]) => sessionStorage.setItem(key, value), stored)
   }
@@ -87,7 +95,7 @@ async function open({ user, name = user ?? '', as = 'viewer', path }: Who, optio
   page.on('console', (message) => {
     if (message.type() === 'error') pageFaults.push(message.text())
   })
-  await page.goto(engine.publicUrl + (path ?? (as === 'owner' ? '/studio/?room=demo' : '/watch/?room=demo')))
+  await page.goto(at.publicUrl + (path ?? (as === 'owner' ? '/studio/?room=demo' : '/watch/?room=demo')))
   return page
 }
 
@@ -133,6 +141,9 @@ test('a viewer gives, another sees banner and combo grow, the board has it, and 
   expect(await host.getByTestId('last-gift').count()).toBe(1)
   expect(await text(host, 'last-gifts')).toMatch(/AnnRose ×30300 coins/)
   await host.screenshot({ path: join(artifacts, 'gifts-studio.png') })
+  await host.setViewportSize(phone)
+  expect(await host.evaluate(() => document.documentElement.scrollWidth)).toBe(phone.width)
+  await host.screenshot({ path: join(artifacts, 'gifts-studio-phone.png'), fullPage: true })
 
   // The time of the combo is over: its button goes, the banner too.
   await ann.getByTestId('combo').waitFor({ state: 'detached', ...slow })
@@ -244,4 +255,60 @@ test('on a phone and with the keyboard alone', async () => {
   await gus.keyboard.press('ArrowRight')
   await expect.poll(() => gus.getByTestId('board-row').filter({ hasText: 'You' }).count(), slow).toBe(1)
   await gus.screenshot({ path: join(artifacts, 'gifts-phone-board.png') })
+})
+
+test('coins are bought on a page of their own, and are there without a reload', async () => {
+  const ida = await open({ user: 'ida', name: 'Ida' })
+  await expect.poll(() => text(ida, 'wallet'), slow).toBe('0')
+  await ida.getByTestId('recharge').click(slow)
+  await ida.getByTestId('recharge-dialog').waitFor(slow)
+  await ida.screenshot({ path: join(artifacts, 'gifts-recharge.png') })
+  const [payment] = await Promise.all([ida.context().waitForEvent('page', slow), ida.getByTestId('package-coins_300').click()])
+  expect(await ida.getByTestId('pay-link').getAttribute('href', slow)).toContain('/pay/fake')
+  await payment.getByRole('button', { name: 'Pay', exact: true }).click(slow)
+  await expect.poll(() => text(ida, 'wallet'), slow).toBe('315')
+  await ida.keyboard.press('Escape')
+  await ida.getByTestId('recharge-dialog').waitFor({ state: 'hidden', ...slow })
+  expect(await ida.getByTestId('gift-send').isEnabled()).toBe(true)
+})
+
+test('where there is no money the wallet shows none and the panel says why', async () => {
+  const poor = await start('--money=false')
+  try {
+    const jan = await open({ at: poor, user: 'jan' })
+    await expect.poll(() => text(jan, 'gift-reason'), slow).toBe('Gifts cannot be paid for just now.')
+    expect(await text(jan, 'wallet')).toBe('-')
+    expect(await jan.getByTestId('recharge').count()).toBe(0)
+    await jan.context().close()
+  } finally {
+    await poor.stop()
+  }
+})
+
+test('the connection breaks while a gift is on its way: it comes back by itself, and the gift is paid for once', async () => {
+  await enrich('kim', 100)
+  const bob = await open({ user: 'bob', name: 'Bob' })
+  const kim = await open({ path: '/' })
+  let breaks = 1
+  await kim.routeWebSocket(/\/live$/, (near) => {
+    const far = near.connectToServer()
+    near.onMessage((frame) => {
+      far.send(frame)
+      if (Buffer.from(frame).includes('gift.send') && breaks-- > 0) void near.close({ code: 4001, reason: 'cut by the test' })
+    })
+  })
+  const token = await signToken(engine.secret, { sub: 'kim', name: 'Kim', ttlMs: 600_000 }, new SystemClock().now())
+  await kim.evaluate((login) => sessionStorage.setItem('livehouse.viewer', login), JSON.stringify({ token, name: 'Kim' }))
+  await kim.goto(`${engine.publicUrl}/watch/?room=demo`)
+  await kim.getByTestId('gift-rose').click(slow)
+  await Promise.all([bob.getByTestId('gift-list').waitFor(slow), expect.poll(() => text(kim, 'wallet'), slow).toBe('100')])
+  await kim.getByTestId('gift-send').click()
+  await bob.getByTestId('banner').filter({ hasText: 'Kim' }).waitFor(slow)
+  await expect.poll(() => text(kim, 'wallet'), slow).toBe('90')
+  await expect.poll(() => kim.getByTestId('gift-send').getAttribute('aria-busy'), slow).toBe('false')
+  expect(breaks).toBeLessThan(0) // asked for again
+  expect(await kim.getByTestId('gift-problem').count()).toBe(0)
+  expect(await text(kim, 'wallet')).toBe('90')
+  await kim.getByTestId('pane-board').click()
+  await expect.poll(() => kim.getByTestId('board-row').filter({ hasText: 'You' }).textContent(), slow).toMatch(/You10 coins$/)
 })

@@ -7,6 +7,7 @@
  *     const room = await client.join('demo')
  *     room.on('danmaku.sent', (danmaku) => console.log(danmaku.from.name, danmaku.text))
  *     await room.send({ text: 'hello' })
+ *     const { balanceCoin } = await room.sendGift({ giftId: 'rose', count: 10 }) // paid for once, whatever the connection does
  *
  * Without a token the session is anonymous and reads only. Resume, back-off, heartbeat and token renewal are built in (`client.ts`).
  */

@@ -189,15 +189,19 @@ const origin = fc.record({
   bodyHash: fc.constantFrom('h1', 'h1', 'h1', 'h2'),
 })
 const entry = { txId, at: fc.nat(3).map((n) => startAt + n * 10), action: fc.constantFrom('gift', 'test'), origin }
+/** Few, so that their ends find them. */
+const holdId = fc.nat(4).map((n) => `h${n}`)
 const set = fc.array(transfer, { minLength: 0, maxLength: 4, size: 'max' })
 const post = fc.record({ op: fc.constant('post' as const), ...entry, transfers: set })
+const mint = fc.record({ dr: fc.constant('coin.issued'), cr: coinAccount, amount })
 const hold = fc.record({
   op: fc.constant('hold' as const),
   ...entry,
-  transfers: set,
+  txId: holdId,
+  transfers: fc.oneof(set, fc.array(mint, { minLength: 1, maxLength: 2 })),
   expiresAt: fc.nat(4).map((n) => startAt + 35 + n * 10),
 })
-const settle = fc.record({ op: fc.constantFrom('post_hold' as const, 'void_hold' as const), ...entry, holdId: txId })
+const settle = fc.record({ op: fc.constantFrom('post_hold' as const, 'void_hold' as const), ...entry, holdId })
 const charge: fc.Arbitrary<Charge> = fc.record({
   op: fc.constant('charge' as const),
   ...entry,

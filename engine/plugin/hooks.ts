@@ -114,7 +114,7 @@ export const holdMsMax = 60_000
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
-/** What a transform sees and the fields that it may change. All else in its answer is ignored and counted. */
+/** What a transform sees and the fields that it may change. All else in its answer is ignored. */
 export interface TransformedCommands {
   'danmaku.send': {
     d: Pick<DanmakuData, 'text' | 'mode' | 'color' | 'size'>

@@ -127,10 +127,13 @@ export class PluginHost {
   readonly #ownNumbers: OwnNumbers
   readonly #logLimit: LogLimit
   #systemSeq = 0
+  /** Events without a room are ordered by (epoch, seq) too: an epoch is a start of the engine. */
+  readonly #systemEpoch: number
   #stopping = false
 
   constructor(parts: HostParts) {
     this.#parts = parts
+    this.#systemEpoch = parts.clock.now()
     const { config, log, metrics } = parts
     const onFailure = (plugin: string, hook: string, error: unknown) => this.#hookFailed(plugin, hook, error)
     const metersOf = (attached: Attached, kind: HookKind, on: string) =>
@@ -306,7 +309,7 @@ export class PluginHost {
     )
   }
 
-  /** Out of force, stopped and forgotten; its tables and dead letters stay unless `purge`. */
+  /** Out of force, stopped and forgotten with its place in the log and its dead letters; its tables stay unless `purge`. */
   async detach(name: string, by: string, { purge = false } = {}): Promise<void> {
     const attached = this.#find(name)
     await this.#inTurn(name, async () => {
@@ -620,7 +623,7 @@ export class PluginHost {
     if (this.#stopping) return
     const at = clock.now()
     const actor = 'by' in d && d.by !== '' ? d.by : actorOf(d.plugin).userId
-    store.appendLog('', [{ eid: newId(at), t, at, actor, d, epoch: 0, seq: ++this.#systemSeq }])
+    store.appendLog('', [{ eid: newId(at), t, at, actor, d, epoch: this.#systemEpoch, seq: ++this.#systemSeq }])
   }
 
   #hookFailed(plugin: string, hook: string, error: unknown): void {

@@ -136,6 +136,12 @@ function Buttons({ gift, count, cost, giving, blocked }: ButtonsProps) {
   const send = useRef<HTMLButtonElement>(null)
   const { combo } = giving
   const running = combo && combo.giftId === gift.id && combo.count === count ? combo : undefined
+  // A button that goes takes the focus with it: whoever had it there gets it back on the one beside.
+  const wasOnCombo = useRef(false)
+  useEffect(() => {
+    if (!running && wasOnCombo.current && document.activeElement === document.body) send.current?.focus({ preventScroll: true })
+    if (!running) wasOnCombo.current = false
+  }, [running === undefined])
   return (
     <div class="gift-buttons">
       <button
@@ -160,7 +166,9 @@ function Buttons({ gift, count, cost, giving, blocked }: ButtonsProps) {
           combo={running}
           isDisabled={blocked !== undefined}
           onPress={() => giving.give(gift, count)}
-          onGone={() => send.current?.focus()}
+          onFocus={() => {
+            wasOnCombo.current = true
+          }}
         />
       )}
     </div>
@@ -169,19 +177,13 @@ function Buttons({ gift, count, cost, giving, blocked }: ButtonsProps) {
 
 const ringLength = 2 * Math.PI * 25
 
-/** Whoever had the focus here gets it back on the button beside when the time is over. */
-function ComboButton({
-  combo,
-  isDisabled,
-  onPress,
-  onGone,
-}: {
+interface ComboProps {
   combo: Combo
   isDisabled: boolean
   onPress: () => void
-  onGone: () => void
-}) {
-  const button = useRef<HTMLButtonElement>(null)
+  onFocus: () => void
+}
+function ComboButton({ combo, isDisabled, onPress, onFocus }: ComboProps) {
   const ring = useRef<SVGCircleElement>(null)
   useEffect(() => {
     const leftMs = combo.untilAt - Date.now()
@@ -192,19 +194,13 @@ function ComboButton({
     })
     return () => animation?.cancel()
   }, [combo.untilAt])
-  useEffect(() => {
-    const element = button.current
-    return () => {
-      if (element && document.activeElement === element) onGone()
-    }
-  }, [])
   return (
     <button
-      ref={button}
       type="button"
       class="combo"
       disabled={isDisabled}
       onClick={onPress}
+      onFocus={onFocus}
       aria-label={`Combo, send the same again, ${combo.sends} so far`}
       data-testid="combo"
     >

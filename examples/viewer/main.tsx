@@ -37,7 +37,7 @@ function Watch({ roomId }: { roomId: string }) {
   const [toast, setToast] = useToast()
   const wide = useWide()
   const [giving, setGiving] = useState(false)
-  const [pane, setPane] = useState<Pane>('chat')
+  const [picked, setPane] = useState<Pane>('chat')
   const giftButton = useRef<HTMLButtonElement>(null)
   const signOut = () => {
     storeLogin('viewer', undefined)
@@ -48,6 +48,8 @@ function Watch({ roomId }: { roomId: string }) {
   const signedIn = login !== undefined
   const gifts = useGifts(live)
   const wallet = useWallet(live, signedIn)
+  const hasGifts = gifts.length > 0
+  const pane = hasGifts ? picked : 'chat'
   useEffect(() => {
     callCrowd(roomId).catch(() => undefined) // a room without a crowd is a room too
   }, [])
@@ -82,23 +84,30 @@ function Watch({ roomId }: { roomId: string }) {
         {wide && panel()}
       </main>
       <aside class="side" aria-label="Chat and board">
-        <div class="side-tabs">
-          <PaneTabs pane={pane} onPick={setPane} />
-          {!wide && gifts.length > 0 && (
-            <button
-              type="button"
-              class="gift-open"
-              ref={giftButton}
-              aria-expanded={giving}
-              onClick={() => setGiving(!giving)}
-              data-testid="gift-open"
-            >
-              <Icon name="gift" />
-              Gifts
-            </button>
-          )}
-        </div>
-        <div class="side-chat" role="tabpanel" id="pane-chat" aria-labelledby="tab-chat" hidden={pane !== 'chat'}>
+        {hasGifts && (
+          <div class="side-tabs">
+            <PaneTabs pane={pane} onPick={setPane} />
+            {!wide && (
+              <button
+                type="button"
+                class="gift-open"
+                ref={giftButton}
+                aria-expanded={giving}
+                onClick={() => setGiving(!giving)}
+                data-testid="gift-open"
+              >
+                <Icon name="gift" />
+                Gifts
+              </button>
+            )}
+          </div>
+        )}
+        <div
+          class="side-chat"
+          id="pane-chat"
+          {...(hasGifts ? { role: 'tabpanel', 'aria-labelledby': 'tab-chat' } : {})}
+          hidden={pane !== 'chat'}
+        >
           <ChatList rows={rows} onPick={signedIn && state?.settings.chat ? setReplyTo : undefined} />
         </div>
         <div class="side-board" role="tabpanel" id="pane-board" aria-labelledby="tab-board" hidden={pane !== 'board'}>

@@ -22,7 +22,7 @@ interface Offer {
 }
 
 const priceWords = ({ priceMinor, cur }: Package) =>
-  new Intl.NumberFormat('en-US', { style: 'currency', currency: cur }).format(priceMinor / 100)
+  new Intl.NumberFormat('en-US', { style: 'currency', currency: cur, currencyDisplay: 'narrowSymbol' }).format(priceMinor / 100)
 
 /** Where to pay, checked: it comes from a plugin, and a link can be more than an address. */
 function webAddress(text: string): string | undefined {
