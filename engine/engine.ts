@@ -144,6 +144,7 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
   stops.push(() => scheduler.stop())
   const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
   const ledger = config.money ? await openLedger({ dir: config.dataDir, clock, log }) : undefined
+  ledger?.audit.start()
   if (ledger) stops.push(() => ledger.close())
   const billing = ledger && billingOf(ledger, host)
   const hasDevLogin = devLoginAllowed(config, env)
@@ -238,7 +239,7 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
   for (const method of ['get', 'head'] as const) gateway.route(method, '/*', { bodyBytesMax: 0 }, pages.serve)
   await gateway.listen()
 
-  exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses, dbs })
+  exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses, dbs, ledger })
   const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote })
   stops.push(() => admin.close())
 

@@ -3,6 +3,7 @@ import { lanes } from '../schemas/messages.ts'
 import type { Metrics } from './base/metrics.ts'
 import type { Addresses } from './edge/addresses.ts'
 import type { Edge } from './edge/edge.ts'
+import type { OpenLedger } from './ledger/open.ts'
 import type { PluginDbs } from './plugin/plugin-dbs.ts'
 import { type Account, type DeliveryAccounts, dispositions } from './room/account.ts'
 import type { HomeMeters } from './room/home.ts'
@@ -10,6 +11,7 @@ import type { Homes } from './room/homes.ts'
 import type { Store } from './room/store.ts'
 
 export interface Measured {
+  ledger: OpenLedger | undefined
   accounts: DeliveryAccounts
   edge: Edge
   homes: Homes
@@ -19,7 +21,37 @@ export interface Measured {
   dbs: PluginDbs
 }
 
-export function exportMetrics(metrics: Metrics, { accounts, edge, homes, meters, store, addresses, dbs }: Measured): void {
+/** Without a ledger all of it stays 0. */
+function exportLedger(metrics: Metrics, ledger: OpenLedger | undefined): void {
+  const stats = () => ledger?.stats()
+  metrics.gauge('livehouse_ledger_open', '1 while gifts and recharges can be posted.', () => (ledger?.state === 'open' ? 1 : 0))
+  metrics.gauge('livehouse_ledger_queued', 'Operations that wait for the disk.', () => stats()?.queued ?? 0)
+  metrics.total('livehouse_ledger_commits_total', 'Group commits of the ledger.', () => stats()?.commits ?? 0)
+  metrics.total('livehouse_ledger_answered_total', 'Operations that were posted or refused.', () => stats()?.answered ?? 0)
+  metrics.total('livehouse_ledger_refused_total', 'Operations that the rules refused.', () => stats()?.refused ?? 0)
+  metrics.total(
+    'livehouse_ledger_failures_total',
+    'Times that the ledger closed after a failed write.',
+    () => stats()?.failures ?? 0,
+  )
+  metrics.gauge('livehouse_ledger_pos', 'Rows of the journal.', () => stats()?.pos ?? 0)
+  metrics.gauge(
+    'livehouse_ledger_audit_pos',
+    'Rows of the journal that the audit has been through.',
+    () => ledger?.audit.state.pos ?? 0,
+  )
+  metrics.total(
+    'livehouse_ledger_broken_total',
+    'Invariants that the audit found broken: anything but 0 is an alarm.',
+    () => ledger?.audit.state.broken ?? 0,
+  )
+}
+
+export function exportMetrics(
+  metrics: Metrics,
+  { accounts, edge, homes, meters, store, addresses, dbs, ledger }: Measured,
+): void {
+  exportLedger(metrics, ledger)
   let total: Account | undefined
   // A page asks 21 times in one turn; the sum over all loaded rooms is made once for it.
   const accountTotal = (): Account => {
