@@ -130,7 +130,10 @@ export const optionSchema = Type.Object(
     scanPerTickMax: int(250, 1, 1_000_000, 'Sockets looked at for unsent bytes after a tick.'),
 
     // plugins
-    plugins: text('', 'Plugins that are there at every start: files, comma separated, each with @inline or @worker (default) behind it.'),
+    plugins: text(
+      '',
+      'Plugins that are there at every start: files, or names of those that come with the engine (`monetization`), comma separated, each with @inline or @worker (default) behind it.',
+    ),
     pluginsDir: text('', 'Folder from which operators may attach plugins through the admin API. Empty: none.'),
     natsUrl: text('', 'NATS server for plugins in processes of their own. Empty: none.'),
     pluginsApproved: text('', 'Remote plugins that get what they ask for without being approved: names, comma separated.'),

@@ -7,8 +7,10 @@ import type { Attached } from './attached.ts'
 import type { CommandAsk } from './define.ts'
 import { isPluginsCode, type Ruling, refusalOfVerdict } from './guards.ts'
 import type { InForce, OwnedCommand } from './in-force.ts'
+import { isDeeperThan } from './protocol.ts'
 
 const replyBytesMax = 65_536
+const replyDepthMax = 16
 
 export class OwnedCommands implements PluginCommands {
   readonly #inForce: InForce
@@ -52,8 +54,7 @@ export class OwnedCommands implements PluginCommands {
     const hook = { index, kind: 'command' as const, on: spec.on }
     attached.run(hook, ask, { key: ask.room || ask.from.userId, budgetMs: spec.budgetMs }).then(
       (d) => {
-        const fits = d === undefined || (typeof d === 'object' && Buffer.byteLength(JSON.stringify(d)) <= replyBytesMax)
-        if (fits) accept(call, d ?? {})
+        if (d === undefined || isSendable(d)) accept(call, d ?? {})
         else refuse(call, 'plugin.failed', { msg: 'The plugin gave an answer that cannot be sent.' })
       },
       (error: Error & { code?: string; retryAfterMs?: number }) => this.#refuseOwned(call, attached, error),
@@ -72,6 +73,12 @@ export class OwnedCommands implements PluginCommands {
     this.#onFailure(attached.name, `command ${call.t}`, new Error(message))
     refuse(call, 'plugin.failed')
   }
+}
+
+/** An object, no deeper than what clients may send, and bounded. */
+function isSendable(d: unknown): boolean {
+  if (typeof d !== 'object' || d === null || isDeeperThan(d, replyDepthMax)) return false
+  return Buffer.byteLength(JSON.stringify(d)) <= replyBytesMax
 }
 
 const retryAfterMsMax = 3_600_000

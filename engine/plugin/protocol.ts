@@ -44,11 +44,22 @@ export type FromPlugin =
 /** Longest text of one message: below the 1 MB that a NATS server takes by default. */
 export const textBytesMax = 512 * 1024
 
-/** Frames of one text, or undefined when it is none. */
+/** Deepest nesting of a text. What reads or writes it later does so level by level, and a stack ends at some thousands. */
+export const textDepthMax = 32
+
+/** Whether a value is nested deeper than `levels`. */
+export function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  for (const item of Object.values(value)) if (isDeeperThan(item, levels - 1)) return true
+  return false
+}
+
+/** Frames of one text, or undefined when it is none: no JSON, no list of frames, nested too deep. */
 export function parseFrames(text: string): Record<string, unknown>[] | undefined {
   try {
     const value = JSON.parse(text)
-    return Array.isArray(value) && value.every(isFrame) ? value : undefined
+    return Array.isArray(value) && value.every(isFrame) && !isDeeperThan(value, textDepthMax) ? value : undefined
   } catch {
     return undefined
   }

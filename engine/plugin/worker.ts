@@ -207,6 +207,8 @@ class Thread implements Channel {
       const timer = parts.liveClock.after(startMsMax, () => thread.close(`not loaded within ${startMsMax} ms`))
       thread.#worker.on('message', (message: WorkerHello | string) => {
         if (typeof message === 'string') return thread.#onText(message)
+        // Anything in the thread may post to its parent; what is no word of ours is nobody's.
+        if (typeof message !== 'object' || message === null) return
         timer.cancel()
         if ('closed' in message) {
           thread.#reason = message.closed
