@@ -12,6 +12,8 @@ describe('readArguments', () => {
 
   it('refuses what it does not know, with the nearest name, and a missing value', () => {
     expect(() => readArguments(['--usr', 'ann'], allowed)).toThrow(/--usr .*--user\./)
+    expect(() => readArguments(['--usr', 'ann'], allowed)).not.toThrow('ann is not known')
+    expect(() => readArguments(['--usr', '--odd'], allowed)).toThrow('--odd is not known')
     expect(() => readArguments(['ann'], allowed)).toThrow(/ann /)
     expect(() => readArguments(['--user'], allowed)).toThrow('--user needs a value: --user ID')
     expect(() => readArguments(['--user='], allowed)).toThrow('--user needs a value')

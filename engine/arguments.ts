@@ -43,8 +43,13 @@ export function readCommandLine<Name extends string>(
       on.add(name)
     } else if (!known(name)) {
       const isOwn = positional !== undefined && !word.startsWith('-') && found === undefined
-      if (isOwn) found = word
-      else problems.push(notKnown(word, name, [...Object.keys(allowed), ...switches]))
+      if (isOwn) {
+        found = word
+      } else {
+        problems.push(notKnown(word, name, [...Object.keys(allowed), ...switches]))
+        // What follows belongs to it: `--usr ann` is one problem, not two.
+        if (name !== '' && inline === undefined && argv[i + 1]?.startsWith('-') === false) i++
+      }
     } else {
       const value = inline ?? argv[++i]
       if (value === undefined || value === '') problems.push(`--${name} needs a value: --${name} ${allowed[name]}`)

@@ -16,6 +16,7 @@ import {
   nearest,
   type OptionName,
   options,
+  pluginTokenEnv,
 } from './config.ts'
 
 const longSecret = 'a-secret-for-tests-that-is-long-enough'
@@ -67,7 +68,7 @@ describe('sources', () => {
     writeConfig({ port: 1 })
     writeConfig({ port: 2 }, 'env.json')
     writeConfig({ port: 3 }, 'flag.json')
-    expect(load({ env: { LIVEHOUSE_CONFIG: 'env.json' } }).port).toBe(2)
+    expect(load({ env: { LIVEHOUSE_CONFIG: 'env.json', [pluginTokenEnv]: 'lhp.x.y' } }).port).toBe(2)
     expect(load({ env: { LIVEHOUSE_CONFIG: 'env.json' }, argv: ['--config', 'flag.json'] }).port).toBe(3)
     expect(load({ argv: [`--config=${join(folder, 'flag.json')}`] }).port).toBe(3)
   })
@@ -261,7 +262,7 @@ describe('the option table', () => {
   })
 
   it('is used by no other name in the docs', () => {
-    const known = new Set([...names.map(envName), 'LIVEHOUSE_CONFIG'])
+    const known = new Set([...names.map(envName), 'LIVEHOUSE_CONFIG', pluginTokenEnv])
     for (const page of ['README.md', 'engine/README.md', 'engine/DEPENDENCIES.md']) {
       for (const name of readIfThere(page).match(/\bLIVEHOUSE_[A-Z_]+\b/g) ?? [])
         expect(known, `${page}: ${name}`).toContain(name)

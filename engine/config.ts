@@ -180,6 +180,9 @@ export const flagName = (name: OptionName): string => `--${separated(name, '-')}
 const byEnv = new Map(names.map((name) => [envName(name), name]))
 const byFlag = new Map(names.map((name) => [flagName(name), name]))
 const configEnv = 'LIVEHOUSE_CONFIG'
+/** No option: what `livehouse plugin run` proves itself with. It may be exported beside any command. */
+export const pluginTokenEnv = 'LIVEHOUSE_PLUGIN_TOKEN'
+const otherEnv = [configEnv, pluginTokenEnv]
 const configFlag = '--config'
 
 export type OptionType = 'integer' | 'boolean' | 'string'
@@ -316,10 +319,10 @@ function readFile(path: string, mustExist: boolean): Reading {
 function readEnv(env: NodeJS.ProcessEnv): Reading {
   const into = reading()
   for (const [written, value] of Object.entries(env)) {
-    if (!written.startsWith('LIVEHOUSE_') || written === configEnv || value === undefined) continue
+    if (!written.startsWith('LIVEHOUSE_') || otherEnv.includes(written) || value === undefined) continue
     const name = byEnv.get(written)
     if (name) take(into, name, written, parsed(name, value))
-    else into.problems.push(`${written} is not an option. The nearest is ${nearest(written, [...byEnv.keys(), configEnv])}.`)
+    else into.problems.push(`${written} is not an option. The nearest is ${nearest(written, [...byEnv.keys(), ...otherEnv])}.`)
   }
   return into
 }

@@ -8,8 +8,8 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { PluginInfo } from '../plugin/plugin-info.ts'
 import { pluginNamePattern } from '../plugin/manifest.ts'
+import type { PluginInfo } from '../plugin/plugin-info.ts'
 import type { AdminParts } from './admin.ts'
 import { etag, type Once, OperatorError, refusalFor, refusals, security, wantedVersion } from './answers.ts'
 import { fileNamePattern, pluginFile } from './plugin-files.ts'
@@ -35,6 +35,7 @@ const Summary = Type.Object({
   place: Type.String(),
   file: Type.String(),
   state: Type.String({ description: 'pending, disabled, detached, degraded or attached' }),
+  manifest: Type.String({ description: 'Hash of the manifest that `asks` is about; send it with the approval.' }),
   asks: Type.Array(Type.String(), { description: 'What it asks for beyond what was granted.' }),
   domains: Type.Array(Type.String(), { description: 'Domains of commands and events that it owns.' }),
   instances: Type.Array(Type.Object({ instance: Type.String(), state: Type.String(), since: Type.Integer(), underWay: Count })),
@@ -228,8 +229,25 @@ async function started<T>(act: () => Promise<T>): Promise<T> {
 
 function registerDecisions(app: FastifyInstance, parts: AdminParts, once: Once): void {
   const { host } = parts
+  app.post(
+    '/plugins/:name/approve',
+    {
+      schema: {
+        summary: 'Grant a plugin what it asks for. With `manifest`, only if it still asks for what was shown.',
+        security,
+        params: PluginParams,
+        body: Type.Union([Type.Object({ manifest: Type.Optional(Type.String()) }, { additionalProperties: false }), Type.Null()]),
+        response: { 200: Whole, ...refusals },
+      },
+    },
+    async (request, reply) => {
+      const { name } = paramsOf(request)
+      const { manifest } = (request.body ?? {}) as { manifest?: string }
+      await once.run(request, () => host.approve(name, request.actor.userId, manifest))
+      return sendPlugin(parts, reply, name)
+    },
+  )
   const decisions: [string, string, (name: string, by: string) => Promise<void>][] = [
-    ['approve', 'Grant a plugin what it asks for now.', (name, by) => host.approve(name, by)],
     [
       'disable',
       'Take a plugin out of force; nobody attaches under its name until it is enabled.',

@@ -12,7 +12,7 @@ export interface AdminFlags {
   admin: string | undefined
   dataDir: string | undefined
 }
-export const decisions = { approve: 'approved', disable: 'disabled', enable: 'enabled', detach: 'detached' } as const
+export const decisions = { disable: 'disabled', enable: 'enabled', detach: 'detached' } as const
 export type Decision = keyof typeof decisions
 
 interface Listed {
@@ -40,8 +40,23 @@ function inWords({ name, version, state, place, asks, instances, hooks, deadLett
     `${name.padEnd(20)} ${version.padEnd(10)} ${state.padEnd(9)} ${place.padEnd(7)} ${healthy} healthy, ${sum(({ calls }) => calls)} calls, ${sum(({ timeouts, failures }) => timeouts + failures)} failed, ${deadLetters} dead letters`,
   ]
   if (asks.length > 0) lines.push(`  asks for ${asks.join(', ')}  ->  livehouse plugin approve ${name}`)
-  if (lastError !== '') lines.push(`  ${lastError}`)
+  if (lastError !== '') lines.push(`  ${firstLine(lastError)}`)
   return lines.join('\n')
+}
+
+const lineMax = 300
+/** Of an error and its stack; without what would move a terminal's cursor. */
+export const firstLine = (text: string): string =>
+  (text.split('\n').find((line) => line.trim() !== '') ?? '').replace(/\p{Cc}/gu, '').slice(0, lineMax)
+
+/** Grants what was shown: the engine is told which manifest that was, and refuses if the plugin asks for another by now. */
+export async function approve(name: string, flags: AdminFlags): Promise<number> {
+  const path = `/plugins/${encodeURIComponent(name)}`
+  const { version, asks, manifest } = (await ask(flags, 'GET', path)) as Listed & { manifest?: string }
+  print(`${name} ${version} asks for ${asks.join(', ') || 'nothing that it does not have'}.`)
+  await ask(flags, 'POST', `${path}/approve`, manifest === undefined ? undefined : { manifest })
+  print(`${name} is approved${asks.length > 0 ? `, and granted ${asks.join(', ')}` : ''}.`)
+  return 0
 }
 
 export async function decide(decision: Decision, name: string, flags: AdminFlags): Promise<number> {
@@ -53,7 +68,7 @@ export async function decide(decision: Decision, name: string, flags: AdminFlags
 
 const tokenMs = 60_000
 
-async function ask({ admin, dataDir }: AdminFlags, method: string, path: string): Promise<unknown> {
+async function ask({ admin, dataDir }: AdminFlags, method: string, path: string, body?: unknown): Promise<unknown> {
   const config = loadConfig({ argv: dataDir === undefined ? [] : [`--data-dir=${dataDir}`], env: process.env })
   const url = admin ?? `http://${config.adminHost.includes(':') ? `[${config.adminHost}]` : config.adminHost}:${config.adminPort}`
   if (!URL.canParse(url)) throw new CommandError(`--admin: ${url} is no address like http://127.0.0.1:8081`)
@@ -61,14 +76,16 @@ async function ask({ admin, dataDir }: AdminFlags, method: string, path: string)
   const token = await signToken(await engineSecret(config), who, new SystemClock().now())
   let reply: Response
   try {
-    reply = await fetch(new URL(`/admin/v1${path}`, url), { method, headers: { authorization: `Bearer ${token}` } })
+    const headers = { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+    reply = await fetch(new URL(`/admin/v1${path}`, url), { method, headers, ...sent })
   } catch {
     throw new CommandError(
       `No engine answers at ${url}. Start it (livehouse serve), or say where it is: --admin http://HOST:PORT`,
     )
   }
-  const body = (await reply.json().catch(() => ({}))) as { code?: string; msg?: string }
-  if (reply.ok) return body
+  const answer = (await reply.json().catch(() => ({}))) as { code?: string; msg?: string }
+  if (reply.ok) return answer
   const hint = reply.status === 401 ? ' The engine has another secret: use its --data-dir, or its LIVEHOUSE_SECRET.' : ''
-  throw new CommandError(`${body.msg ?? reply.statusText} (${body.code ?? reply.status})${hint}`)
+  throw new CommandError(`${answer.msg ?? reply.statusText} (${answer.code ?? reply.status})${hint}`)
 }

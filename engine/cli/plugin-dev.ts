@@ -37,7 +37,9 @@ export async function develop({ file, port, dataDir }: DevFlags): Promise<number
     drainMs: 0,
     dataDir: dataDir ?? join(folder, '.livehouse'),
   })
-  const engine = await startEngine(config, { clock, log: readableLog() })
+  const engine = await startEngine(config, { clock, log: readableLog() }).catch((error: unknown) => {
+    throw startFault(error, port)
+  })
   const session = new DevSession(engine, clock, file)
   try {
     await session.attach()
@@ -50,6 +52,14 @@ export async function develop({ file, port, dataDir }: DevFlags): Promise<number
     await engine.stop()
   }
   return 0
+}
+
+/** A taken port is for a person to mend: no stack. */
+function startFault(error: unknown, port: number): unknown {
+  if (!['EADDRINUSE', 'gateway.listen'].includes(String((error as { code?: unknown }).code))) return error
+  return new CommandError(
+    `Port ${port} or ${port + 1} is taken, perhaps by npm start, which has 8080 and 8081. Stop that, or choose another: --port N (0: free ones)`,
+  )
 }
 
 async function welcome(
@@ -179,7 +189,19 @@ const levelNames: Record<number, string> = { 30: 'info ', 40: 'warn ', 50: 'erro
 /** Lines for people: what the plugin logs, and what went wrong. The engine's own small talk is left out. */
 function readableLog(): Log {
   const write = (line: string) => {
-    const { level, time, pid, hostname, name, msg, err, plugin, ...fields } = JSON.parse(line) as Record<string, unknown>
+    const {
+      level,
+      time,
+      pid,
+      hostname,
+      name,
+      msg,
+      err,
+      plugin,
+      fields: own,
+      ...others
+    } = JSON.parse(line) as Record<string, unknown>
+    const fields = { ...(own as Record<string, unknown> | undefined), ...others }
     const isRoutine = plugin === undefined || /^plugin (at|de)tached$/.test(String(msg))
     if (isRoutine && (level as number) < 40) return
     const cause = err === undefined ? '' : ` ${(err as { message?: string }).message ?? ''}`

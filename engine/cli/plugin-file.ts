@@ -1,5 +1,6 @@
 /** A plugin's file as the commands need it, with faults in words that name the way out. */
-import { dirname, resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { packageVersion } from '../base/package.ts'
 import { loadSecret } from '../edge/tokens.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
@@ -27,4 +28,17 @@ export function faultOf(file: string, error: unknown): string {
   return isMissing ? `${text}\nRun npm install in ${folder}; its package.json must name livehouse.` : text
 }
 
-export const engineSecret = (config: { secret: string; dataDir: string }): Promise<Uint8Array> => loadSecret(config)
+interface SecretPlace {
+  secret: string
+  dataDir: string
+}
+export const hasSecret = ({ secret, dataDir }: SecretPlace): boolean => secret !== '' || existsSync(join(dataDir, 'secret'))
+
+/** The secret of an engine that has one. A new one, as `serve` makes it, would prove nothing to any engine. */
+export async function engineSecret(config: SecretPlace): Promise<Uint8Array> {
+  if (!hasSecret(config))
+    throw new CommandError(
+      `There is no secret in ${resolve(config.dataDir)}. Give the data folder of the engine, which serve makes at its first start (--data-dir DIR), or set LIVEHOUSE_SECRET to the engine's.`,
+    )
+  return loadSecret(config)
+}

@@ -3,17 +3,15 @@
  *
  *     livehouse plugin run ./plugin.ts --nats nats://10.0.0.5:4222 --token lhp.hello.xxxx
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { SystemClock } from '../base/clock.ts'
 import { createLog, type LogLevel } from '../base/log.ts'
 import { safeNatsUrl } from '../base/nats.ts'
 import { packageVersion } from '../base/package.ts'
-import { loadConfig } from '../config.ts'
+import { loadConfig, pluginTokenEnv } from '../config.ts'
 import { remoteSecret } from '../plugin/attach-remote.ts'
 import { runPlugin } from '../plugin/run.ts'
 import { pluginToken, readPluginToken } from '../plugin/sealed.ts'
-import { engineSecret, pluginFrom } from './plugin-file.ts'
+import { engineSecret, hasSecret, pluginFrom } from './plugin-file.ts'
 import { CommandError, print, stopSignal } from './terminal.ts'
 
 export interface RunFlags {
@@ -33,7 +31,7 @@ export async function runHere({ file, nats, token, dataDir, logLevel = 'warn' }:
   const { plugin, manifest } = await pluginFrom(file)
   const config = loadConfig({ argv: dataDir === undefined ? [] : [`--data-dir=${dataDir}`], env: process.env })
   const natsUrl = nats ?? (config.natsUrl || 'nats://127.0.0.1:4222')
-  const key = await tokenFor(manifest.name, token ?? process.env.LIVEHOUSE_PLUGIN_TOKEN, config)
+  const key = await tokenFor(manifest.name, token ?? process.env[pluginTokenEnv], config)
   const clock = new SystemClock()
   const said = new Set<string>()
   const once = (line: string) => {
@@ -82,9 +80,9 @@ async function tokenFor(name: string, given: string | undefined, config: { secre
       throw new CommandError(`The token is that of ${token.name}, the plugin is called ${name}: livehouse plugin token ${name}`)
     return given.trim()
   }
-  if (config.secret === '' && !existsSync(join(config.dataDir, 'secret')))
+  if (!hasSecret(config))
     throw new CommandError(
-      `No token: set LIVEHOUSE_PLUGIN_TOKEN or give --token. On the engine's machine, livehouse plugin token ${name} prints it; there --data-dir DIR does as well.`,
+      `No token: set ${pluginTokenEnv} or give --token. On the engine's machine, livehouse plugin token ${name} prints it; there --data-dir DIR does as well.`,
     )
   print(`Using the secret in ${config.secret === '' ? config.dataDir : 'LIVEHOUSE_SECRET'} to make a token for ${name}.`)
   return pluginToken(remoteSecret(await engineSecret(config)), name)

@@ -3,7 +3,7 @@
  *
  *     word-filter 1.0.0: Refuses some words and hides others behind stars.
  *       guard      danmaku.send       50 ms, order 100, lets pass when it fails (open)
- *     An operator grants: guard danmaku.send, transform danmaku.send
+ *     An operator grants: guard danmaku.send open, transform danmaku.send
  */
 import { grantOf, type HookSpecShape, type ManifestShape } from '../plugin/manifest.ts'
 

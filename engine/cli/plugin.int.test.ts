@@ -34,11 +34,15 @@ interface Command {
   says(text: string): Promise<void>
 }
 
-function livehouse(args: readonly string[], cwd = folder): Command {
+function livehouse(args: readonly string[], { cwd = folder, token = '' } = {}): Command {
   // The names that a plugin imports are the sources here, as an installed package's are its dist.
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(packageRoot, 'tsconfig.json') }
+  const exported = token === '' ? {} : { LIVEHOUSE_PLUGIN_TOKEN: token }
   const program = [join(packageRoot, 'engine/main.ts'), ...args]
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), ...program], { cwd, env })
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), ...program], {
+    cwd,
+    env: { ...env, ...exported },
+  })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   stops.push(() => child.kill('SIGKILL'))
   let printed = ''
@@ -69,7 +73,7 @@ it.each([{ flags: [] }, { flags: ['--js'] }])(
   'plugin new $flags: the test that comes with it passes',
   async ({ flags }) => {
     expect(await output('plugin', 'new', 'hello', ...flags)).toMatchObject({ code: 0, text: expect.stringContaining('npm test') })
-    const tests = livehouse(['plugin', 'test'], join(folder, 'hello'))
+    const tests = livehouse(['plugin', 'test'], { cwd: join(folder, 'hello') })
     expect(await tests.ended, tests.printed()).toBe(0)
     expect(tests.printed()).toMatch(/pass 3\n/)
     expect(await output('plugin', 'new', 'hello')).toMatchObject({ code: 1, text: expect.stringContaining('is there already') })
@@ -124,7 +128,11 @@ it(
     await nats.restart()
     await run.says('Attached to the engine')
     expect((await output('plugin', 'list', ...admin)).text).toMatch(/hello .*pending[\s\S]*livehouse plugin approve hello/)
-    expect(await output('plugin', 'approve', 'hello', ...admin)).toEqual({ code: 0, text: 'hello is approved.\n' })
+    const asks = 'guard danmaku.send open, command x.hello.roll, event room.opened'
+    expect(await output('plugin', 'approve', 'hello', ...admin)).toEqual({
+      code: 0,
+      text: `hello 0.1.0 asks for ${asks}.\nhello is approved, and granted ${asks}.\n`,
+    })
     await engine.plugin('hello')
     const ann = await engine.connect({ token: await engine.token('ann') })
     await ann.ok('room.join', {}, 'demo')
@@ -134,6 +142,31 @@ it(
     run.child.kill('SIGTERM')
     expect(await run.ended, run.printed()).toBe(0)
     expect(run.printed()).toContain('Stopped.')
+  },
+  testMs,
+)
+
+it(
+  'LIVEHOUSE_PLUGIN_TOKEN: lets a plugin attach from a folder without a secret, and is in no other command’s way',
+  async () => {
+    const nats = await startNatsServer()
+    stops.push(() => nats.stop())
+    const engine = await startTestEngine({ natsUrl: nats.url, dataDir: join(folder, 'data') })
+    stops.push(() => engine.stop())
+    const data = ['--data-dir', join(folder, 'data')]
+    const [{ text: token }] = await Promise.all([output('plugin', 'token', 'hello', ...data), output('plugin', 'new', 'hello')])
+    const exported = { cwd: join(folder, 'hello'), token: token.trim() }
+    const run = livehouse(['plugin', 'run', './plugin.ts', '--nats', nats.url], exported)
+    await run.says('Attached to the engine')
+    const list = livehouse(['plugin', 'list', '--admin', engine.adminUrl, ...data], exported)
+    expect(await list.ended, list.printed()).toBe(0)
+    expect(list.printed()).toMatch(/hello .*pending/)
+    run.child.kill('SIGTERM')
+    expect(await run.ended, run.printed()).toBe(0)
+
+    const { port } = new URL(engine.publicUrl)
+    const dev = await output('plugin', 'dev', join(folder, 'hello', 'plugin.ts'), '--port', port)
+    expect(dev).toEqual({ code: 1, text: expect.stringMatching(/^Port \d+ or \d+ is taken.*--port N.*\n$/) })
   },
   testMs,
 )

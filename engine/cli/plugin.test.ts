@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
@@ -7,6 +7,7 @@ import { allow } from '../plugin/hooks.ts'
 import { manifestOf } from '../plugin/manifest.ts'
 import { natsConfig } from './nats-config.ts'
 import { pluginHelp, runPluginVerb } from './plugin.ts'
+import { firstLine } from './plugin-admin.ts'
 import { faultOf } from './plugin-file.ts'
 import { writePlugin } from './plugin-new.ts'
 import { manifestInWords } from './plugin-words.ts'
@@ -27,9 +28,19 @@ describe('livehouse plugin', () => {
     await expect(runPluginVerb(['dev', 'a.ts', '--port', 'x'])).rejects.toThrow('--port: x is not a whole number')
     await expect(runPluginVerb(['token', 'A b'])).rejects.toThrow("is no plugin's name")
     await expect(runPluginVerb(['list', '--admin', '%'])).rejects.toThrow('--admin: % is no address')
+    await expect(runPluginVerb(['list', '--url', 'http://x'])).rejects.toThrow(
+      /^--url is not known here\. The nearest is --\S+\.$/,
+    )
+    writeFileSync(join(parent, 'secret'), 'x'.repeat(32))
     await expect(runPluginVerb(['list', '--admin', 'http://127.0.0.1:1', '--data-dir', parent])).rejects.toThrow(
       'No engine answers',
     )
+  })
+
+  it.each([['token', 'hello'], ['list'], ['approve', 'hello']])('%s makes no secret where none is', async (...words) => {
+    const dataDir = join(parent, 'none')
+    await expect(runPluginVerb([...words, '--data-dir', dataDir])).rejects.toThrow(`There is no secret in ${dataDir}`)
+    expect(readdirSync(parent)).toEqual([])
   })
 
   it('explains every verb', () => {
@@ -78,7 +89,7 @@ it('says a manifest in words', () => {
     '  guard      danmaku.send       20 ms, order 1, refuses when it fails (closed)',
     '  calls      engine.user.mute',
     '  setting    words              array, default []',
-    'An operator grants: guard danmaku.send, engine.user.mute',
+    'An operator grants: guard danmaku.send closed, engine.user.mute',
   ])
 })
 
@@ -94,6 +105,14 @@ it('keeps of a stack what is the author’s, and says what to install', () => {
   expect(faultOf('/p/plugin.ts', new Error(stack))).toBe(
     "Cannot find package 'livehouse' imported from /p/plugin.ts\n    at x (/p/plugin.ts:1:2)\nRun npm install in /p; its package.json must name livehouse.",
   )
+})
+
+it('shows the first line of what went wrong', () => {
+  expect(firstLine('\nCannot find module \u001b[31mx\n    at load (/p/plugin.ts:1:2)\n    at node:internal')).toBe(
+    'Cannot find module [31mx',
+  )
+  expect(firstLine('x'.repeat(1_000))).toHaveLength(300)
+  expect(firstLine('')).toBe('')
 })
 
 it('gives each plugin a user of its own', () => {

@@ -30,15 +30,16 @@ const adminFlags = {
 const adminAbout = `  --admin ADDRESS   the engine's admin port (default: the one in the configuration, http://127.0.0.1:8081)
   --data-dir DIR    the engine's data folder, where its secret is (.livehouse)`
 
-const operator = (verb: Decision, summary: string): Verb => ({
+const operator = (verb: Decision | 'approve', summary: string): Verb => ({
   positional: 'NAME',
   allowed: adminFlags,
   summary,
   about: adminAbout,
   examples: [`livehouse plugin ${verb} word-filter`],
   async run({ values }, name) {
-    const { decide } = await import('./plugin-admin.ts')
-    return decide(verb, name, { admin: values.admin, dataDir: values['data-dir'] })
+    const { approve, decide } = await import('./plugin-admin.ts')
+    const flags = { admin: values.admin, dataDir: values['data-dir'] }
+    return verb === 'approve' ? approve(name, flags) : decide(verb, name, flags)
   },
 })
 
@@ -55,7 +56,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     async run({ values, switches }, name) {
       const { writePlugin } = await import('./plugin-new.ts')
       const folder = writePlugin({ name, parent: values.dir ?? '.', isTypeScript: !switches.has('js') })
-      print(`Written: ${folder}\n\nNext:\n  cd ${relative('.', folder) || '.'}\n  npm install\n  npm test\n  npm run dev`)
+      const near = relative('.', folder)
+      print(
+        `Written: ${folder}\n\nNext:\n  cd ${near.startsWith('..') ? folder : near}\n  npm install\n  npm test\n  npm run dev`,
+      )
       return 0
     },
   },

@@ -74,7 +74,7 @@ export class Gifts implements Chore {
     this.#boards = new Boards(home.parts.config.boardOffsetMinutes)
     this.#boards.turn(home.now())
     this.#boards.live(home.info.liveId)
-    if (billing) this.#folded = this.#fold(billing)
+    if (billing) this.#look(() => this.#foldAll(billing))
   }
 
   // ------------------------------------------------------------------ sending
@@ -135,8 +135,11 @@ export class Gifts implements Chore {
       result = await billing.submit(op)
     } catch (error) {
       this.#home.parts.onError(error, this.#home.id)
+      // It may be on disk all the same: look before anything later is shown.
+      this.#look(() => this.#catchUp(billing))
       return refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
     }
+    await this.#folded
     this.#settled(billing, call, op, result)
   }
 
@@ -215,6 +218,7 @@ export class Gifts implements Chore {
     }
     const { txId, pos, reply, replayed } = result
     if (replayed) return call.answer({ ok: true, d: { ...reply, txId }, replayed: true })
+    if (pos <= this.#pos) return call.answer({ ok: true, d: { ...reply, txId } }) // applied while this answer was on its way
     const combo = this.#apply(
       { pos, txId, at: op.at, liveId: op.liveId, d: { ...op.event?.d, txId } as GiftRow },
       { isReplay: false },
@@ -237,13 +241,19 @@ export class Gifts implements Chore {
 
   // ------------------------------------------------------------------ from the journal
 
-  /** What the journal has and this room has not seen: the room died between the ledger and its own log. */
-  async #fold(billing: Billing): Promise<void> {
+  /** Read the journal, after whatever is read already, and until it has worked: gifts wait for it, danmaku do not. */
+  #look(read: () => Promise<void>): void {
+    const looking = (this.#folded ?? Promise.resolve()).then(() => this.#persist(read))
+    this.#folded = looking
+    void looking.then(() => {
+      if (this.#folded === looking) this.#folded = undefined
+    })
+  }
+
+  async #persist(read: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        await this.#foldOnce(billing)
-        this.#folded = undefined
-        return
+        return await read()
       } catch (error) {
         this.#home.parts.onError(error, this.#home.id)
         await new Promise<void>((resolve) => this.#home.parts.clock.after(foldAgainMs, resolve))
@@ -251,15 +261,27 @@ export class Gifts implements Chore {
     }
   }
 
-  async #foldOnce(billing: Billing): Promise<void> {
+  /** At the start of a home: boards are made of all there ever was; what the room has not seen yet is applied. */
+  async #foldAll(billing: Billing): Promise<void> {
     const seen = this.#pos
-    // Boards are made of all there ever was; what was shown before is only counted.
     for (let pos = 0; ; ) {
       const rows = await billing.roomRows(this.#home.id, pos, pageRows)
       for (const row of rows) this.#foldRow(row, seen)
       const last = rows.at(-1)
       if (!last) return
       pos = last.pos
+    }
+  }
+
+  /** After an answer of the ledger was lost. */
+  async #catchUp(billing: Billing): Promise<void> {
+    for (;;) {
+      const rows = await billing.roomRows(this.#home.id, this.#pos, pageRows)
+      if (rows.length === 0) return
+      for (const row of rows) {
+        this.#foldRow(row, this.#pos)
+        this.#pos = Math.max(this.#pos, row.pos)
+      }
     }
   }
 

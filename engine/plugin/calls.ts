@@ -14,6 +14,7 @@ import type { Actor, Answer } from '../room/call.ts'
 import { CallError } from './context.ts'
 import type { Grant, ManifestShape } from './manifest.ts'
 import type { PluginDbs } from './plugin-dbs.ts'
+import { shapeProblem } from './settings.ts'
 
 /** A command for a home, from a plugin. */
 export interface PluginCommandHead {
@@ -177,6 +178,8 @@ export class Calls {
     const bytes = Buffer.byteLength(JSON.stringify(d))
     if (bytes > this.#parts.eventBytesMax)
       throw new CallError('request.too_large', `${t}: ${bytes} of ${this.#parts.eventBytesMax} bytes`)
+    const problem = shapeProblem(spec.d, d, 'd')
+    if (problem !== undefined) throw new CallError('request.invalid', `${t}: ${problem}`)
     return spec.lane
   }
 

@@ -47,6 +47,7 @@ import {
   type ManifestShape,
   manifestHash,
   pluginNamePattern,
+  readManifest,
 } from './manifest.ts'
 import { exportHook } from './meters.ts'
 import { OwnedCommands } from './owned-commands.ts'
@@ -56,7 +57,7 @@ import { infoOf, type PluginInfo } from './plugin-info.ts'
 import { exportPlugins, OwnNumbers } from './plugin-numbers.ts'
 import type { AttachVerdict, RemoteInstance } from './remote.ts'
 import { instancesMax, RemotePlace } from './remote-place.ts'
-import { settingsProblem } from './settings.ts'
+import { shapeProblem } from './settings.ts'
 import type { Transforms } from './transforms.ts'
 import { type PendingInstance, pendingInstancesMax, Waiting } from './waiting.ts'
 import { WorkerPlace } from './worker.ts'
@@ -193,7 +194,7 @@ export class PluginHost {
     }
   }
 
-  /** A remote plugin that was approved is in force before its first instance comes. */
+  /** In force without any instance: a remote plugin before its first one comes, a plugin whose file does not load any more. */
   #standBy(attached: Attached): void {
     try {
       const manifest = checkManifest(attached.row.manifest)
@@ -212,6 +213,8 @@ export class PluginHost {
     try {
       await this.attach({ file: source.file, place: source.place as 'inline' | 'worker' }, { by: row.changedBy })
     } catch (error) {
+      // What it guarded with a closed guard stays closed until somebody mends or detaches it.
+      this.#standBy(attached)
       attached.lastError = (error as Error).message
       this.#parts.onError(error, `plugin ${row.name}`)
     }
@@ -342,13 +345,12 @@ export class PluginHost {
   /** An instance proved whose it is. Whether it may work is decided here. */
   async onRemote(instance: RemoteInstance): Promise<AttachVerdict> {
     try {
-      const manifest = checkManifest(JSON.parse(instance.manifestText))
+      const manifest = readManifest(instance.manifestText)
       if (manifest.name !== instance.name) throw new ManifestError('plugin.bad_manifest', 'the manifest has another name')
       return await this.#inTurn(instance.name, () => this.#admit(instance, manifest))
     } catch (error) {
       if (error instanceof ManifestError || error instanceof PluginError)
         return { ok: false, code: error.code, msg: error.message }
-      if (error instanceof SyntaxError) return { ok: false, code: 'plugin.bad_manifest', msg: 'the manifest is no JSON' }
       this.#parts.onError(error, `plugin ${instance.name}`)
       return { ok: false, code: 'plugin.failed', msg: 'the engine failed; it is logged' }
     }
@@ -406,10 +408,10 @@ export class PluginHost {
       return
     }
     for (const place of [attached.next, current])
-      if (place?.isHealthy && isOlder(manifest.version, place.manifest.version))
+      if (place?.isHealthy && !isNewer(manifest.version, place.manifest.version))
         throw new PluginError(
           'plugin.bad_state',
-          `version ${place.manifest.version} is attached and healthy: ${manifest.version} is older`,
+          `version ${place.manifest.version} is attached and healthy, and ${manifest.version} is another plugin that is not newer`,
         )
     this.#checkBounds(manifest)
     if (manifest.migrations.length > 0) await this.#parts.dbs.open(manifest.name, manifest.migrations)
@@ -444,12 +446,14 @@ export class PluginHost {
 
   // ------------------------------------------------------------------ what operators decide
 
-  /** Grant what the plugin asks for now. */
-  async approve(name: string, by: string): Promise<void> {
+  /** Grant what the plugin asks for. `hash`: of the manifest that the operator has seen; if another one asks by now, nothing is granted. */
+  async approve(name: string, by: string, hash?: string): Promise<void> {
     await this.#inTurn(name, async () => {
       const attached = this.#find(name)
+      const manifest = this.#waiting.of(name).at(-1)?.manifest ?? attached.manifest
+      if (hash !== undefined && hash !== manifestHash(manifest))
+        throw new PluginError('plugin.stale', `${name} asks for something else by now: look again`)
       const waiting = this.#waiting.take(name)
-      const manifest = waiting.at(-1)?.manifest ?? attached.manifest
       await this.#decide(attached, by, { state: 'approved', grant: grantOf(manifest), manifest })
       if (!attached.place && attached.source.place === 'remote') this.#standBy(attached)
       this.#changeOver(attached)
@@ -500,7 +504,7 @@ export class PluginHost {
       if (version !== undefined && version !== settingsVersion)
         throw new PluginError('plugin.stale', `the settings are at version ${settingsVersion} now`)
       const merged = { ...knownSettings(attached.manifest.settings, settings), ...patch }
-      const problem = settingsProblem(attached.manifest.settings, merged)
+      const problem = shapeProblem(attached.manifest.settings, merged)
       if (problem !== undefined) throw new PluginError('plugin.bad_settings', problem)
       await this.#decide(attached, by, { settings: merged, settingsVersion: settingsVersion + 1 })
       attached.unfit = undefined
@@ -584,7 +588,8 @@ export class PluginHost {
           log.error({ plugin: about.name, settingsVersion: version, reason }, 'plugin does not take its settings')
       },
       onLog: (level, fields, msg) => {
-        if (level === 'debug' || this.#logLimit.allows(about.name)) log[level]({ ...fields, plugin: about.name }, msg)
+        // Under a name of their own: fields of a plugin must not pass for ours.
+        if (level === 'debug' || this.#logLimit.allows(about.name)) log[level]({ plugin: about.name, fields }, msg)
       },
       onCount: (metric, by) => this.#ownNumbers.add(about.name, metric, by),
     }
@@ -697,9 +702,9 @@ const bareNamePattern = new RegExp(pluginNamePattern)
 const ownPlugin = (name: string): string =>
   fileURLToPath(new URL(`../../plugins/${name}/plugin${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 
-function isOlder(version: string, than: string): boolean {
+function isNewer(version: string, than: string): boolean {
   const [a, b] = [version.split('.').map(Number), than.split('.').map(Number)]
-  for (let i = 0; i < 3; i++) if (a[i] !== b[i]) return (a[i] as number) < (b[i] as number)
+  for (let i = 0; i < 3; i++) if (a[i] !== b[i]) return (a[i] as number) > (b[i] as number)
   return false
 }
 

@@ -247,5 +247,5 @@ test('rubbish of every kind', async () => {
   expect(counts.rubbish).toBe(rubbish.length)
   wire.events?.onText('[{"k":"answer"},{"k":"checked"},{"k":"log"},{"k":"unfit"},{"k":"count"},{"k":"ready"}]')
   expect(counts.late).toBe(2)
-  expect(told).toEqual(['ready', 'info undefined', 'unfit 0 undefined', 'undefined NaN'])
+  expect(told).toEqual(['ready', 'info ', 'unfit 0 ', ' 0'])
 })

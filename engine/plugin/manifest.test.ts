@@ -46,6 +46,19 @@ test('what goes beyond a grant: calls, hooks and high events, not schedules', ()
     guards: { 'danmaku.send': guard, 'room.join': guard },
     emits: { 'x.words.loud': { lane: 'high', d: Type.Object({}) }, 'x.words.said': { lane: 'low', d: Type.Object({}) } },
   } as Partial<AnyPlugin>)
-  expect(beyondGrant(more, grant)).toEqual(['engine.user.mute', 'guard room.join', 'high x.words.loud'])
+  expect(beyondGrant(more, grant)).toEqual(['engine.user.mute', 'guard room.join open', 'high x.words.loud'])
   expect(beyondGrant(manifest(), grantOf(more))).toEqual([])
+})
+
+test('opening or dropping a closed guard is for the operator to decide; a shorter budget is not', () => {
+  const run = () => allow
+  const of = (guards: AnyPlugin['guards']) => manifestOf({ name: 'words', version: '1.0.0', guards }, '0')
+  const closed = { order: 1, budgetMs: 50, onFailure: 'closed' as const, run }
+  const grant = grantOf(of({ 'danmaku.send': closed }))
+  expect(beyondGrant(of({ 'danmaku.send': { ...closed, budgetMs: 20 } }), grant)).toEqual([])
+  expect(beyondGrant(of({}), grant)).toEqual(['without guard danmaku.send closed'])
+  expect(beyondGrant(of({ 'danmaku.send': { ...closed, onFailure: 'open' } }), grant)).toEqual([
+    'without guard danmaku.send closed',
+    'guard danmaku.send open',
+  ])
 })

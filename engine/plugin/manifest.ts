@@ -21,7 +21,8 @@ import {
   isSystemEvent,
   transformedCommands,
 } from './hooks.ts'
-import { settingsProblem } from './settings.ts'
+import { isDeeperThan, textDepthMax } from './protocol.ts'
+import { shapeProblem } from './settings.ts'
 
 export const pluginNamePattern = '^[a-z][a-z0-9-]{1,31}$'
 const budget = (maximum: number) => Type.Integer({ minimum: 1, maximum })
@@ -194,8 +195,19 @@ const reservedNames = ['account', 'engine', 'events', 'plugins', 'relay', 'rooms
 
 const checkShape = TypeCompiler.Compile(Manifest)
 
+/** From text of anybody: whatever is wrong with it is the manifest's fault. */
+export function readManifest(text: string): ManifestShape {
+  try {
+    return checkManifest(JSON.parse(text))
+  } catch (error) {
+    if (error instanceof ManifestError) throw error
+    throw bad(`cannot be read: ${(error as Error).message}`.slice(0, 200))
+  }
+}
+
 export function checkManifest(value: unknown): ManifestShape {
-  if (!checkShape.Check(value)) throw bad(shapeProblem(value))
+  if (isDeeperThan(value, textDepthMax)) throw bad(`nested deeper than ${textDepthMax}`)
+  if (!checkShape.Check(value)) throw bad(manifestProblem(value))
   const { name, hooks, calls, emits, domains } = value
   if (reservedNames.includes(name)) throw bad(`${name} is a name of the engine`)
   for (const call of calls)
@@ -212,12 +224,12 @@ export function checkManifest(value: unknown): ManifestShape {
     seen.add(key)
   }
   // Whatever was stored before, a plugin can always start on what it ships with.
-  const problem = settingsProblem(value.settings, {})
+  const problem = shapeProblem(value.settings, {})
   if (problem !== undefined) throw bad(`${problem}: every setting needs a default, or is optional`)
   return value
 }
 
-function shapeProblem(value: unknown): string {
+function manifestProblem(value: unknown): string {
   const { hooks } = Object(value) as { hooks?: unknown }
   const ofHook = Array.isArray(hooks)
     ? hooks
@@ -279,16 +291,24 @@ export interface Grant {
 }
 export const grantOf = ({ calls, hooks, emits, domains }: ManifestShape): Grant => ({
   calls,
-  hooks: hooks.filter(({ kind }) => kind !== 'schedule').map(({ kind, on }) => `${kind} ${on}`),
+  hooks: hooks.filter(({ kind }) => kind !== 'schedule').map(hookName),
   high: emits.filter(({ lane }) => lane === 'high').map(({ t }) => t),
   domains,
 })
+
+/** A guard with its policy: what opens a closed door is for the operator to decide. */
+const hookName = (hook: HookSpecShape): string =>
+  hook.kind === 'guard' ? `guard ${hook.on} ${hook.onFailure}` : `${hook.kind} ${hook.on}`
+
+const isClosedGuard = (hook: string): boolean => hook.startsWith('guard ') && hook.endsWith(' closed')
 
 /** What a manifest asks beyond a grant, in words; empty when it fits. */
 export function beyondGrant(manifest: ManifestShape, grant: Grant): string[] {
   const wanted = grantOf(manifest)
   const more = (kind: keyof Grant) => wanted[kind].filter((one) => !(grant[kind] ?? []).includes(one))
+  const dropped = grant.hooks.filter((hook) => isClosedGuard(hook) && !wanted.hooks.includes(hook))
   return [
+    ...dropped.map((hook) => `without ${hook}`),
     ...more('calls'),
     ...more('hooks'),
     ...more('high').map((t) => `high ${t}`),

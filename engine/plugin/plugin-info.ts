@@ -1,7 +1,7 @@
 /** What an operator sees of a plugin. */
 import type { Attached } from './attached.ts'
 import type { Consumer } from './consumers.ts'
-import { beyondGrant, type Grant } from './manifest.ts'
+import { beyondGrant, type Grant, manifestHash } from './manifest.ts'
 import type { InstanceInfo } from './place.ts'
 import type { PendingInstance } from './waiting.ts'
 
@@ -13,6 +13,8 @@ export interface PluginInfo {
   place: string
   file: string
   state: PluginState
+  /** Hash of the manifest that `asks` is about: approve with it what you have seen. */
+  manifest: string
   /** What it asks for beyond its grant. */
   asks: string[]
   domains: readonly string[]
@@ -55,6 +57,7 @@ export function infoOf(attached: Attached, waiting: readonly PendingInstance[]):
     place: attached.source.place,
     file: attached.source.file,
     state: stateOf(attached, waiting.length > 0),
+    manifest: manifestHash(asked ?? manifest),
     asks: asked ? beyondGrant(asked, row.grant as Grant) : [],
     domains: manifest.domains,
     settings: row.settings,

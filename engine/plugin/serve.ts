@@ -13,6 +13,7 @@ import {
   type CallResult,
   type CheckItem,
   type FromPlugin,
+  isDeeperThan,
   parseFrames,
   resultAllow,
   resultFailed,
@@ -21,6 +22,9 @@ import {
   textBytesMax,
 } from './protocol.ts'
 import { Runner } from './runner.ts'
+
+/** The engine takes texts of 32 levels; the frame around an answer has three of them. */
+const resultDepthMax = 28
 
 export interface ServeParts {
   plugin: AnyPlugin
@@ -262,6 +266,8 @@ export class Served {
 
   /** What cannot be written as JSON (a bigint, a circle) is the plugin's fault and an answer all the same. */
   #postResult(id: number, result: CallResult): void {
+    if (isDeeperThan(result, resultDepthMax))
+      return this.#post({ k: 'answer', id, result: { ok: false, code: 'plugin.failed', msg: 'the answer is nested too deep' } })
     try {
       this.#post({ k: 'answer', id, result })
     } catch (error) {

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { expect, test } from 'vitest'
-import { settingsProblem } from './settings.ts'
+import { shapeProblem } from './settings.ts'
 
 const schema = JSON.parse(
   JSON.stringify(
@@ -36,13 +36,13 @@ test.each<[unknown, string | undefined]>([
   [{ words: ['a', 'b', 'c'] }, 'settings.words: has 3 items'],
   [{ words: ['a', 2] }, 'settings.words.1: must be a text'],
   [{ limits: {} }, 'settings.limits.max: is missing'],
-  [JSON.parse('{"__proto__": 1}'), expect.stringContaining('settings.__proto__: there is no such setting') as unknown as string],
+  [JSON.parse('{"__proto__": 1}'), expect.stringContaining('settings.__proto__: there is no such field') as unknown as string],
 ])('%j: %s', (value, problem) => {
-  expect(settingsProblem(schema, value)).toEqual(problem)
+  expect(shapeProblem(schema, value)).toEqual(problem)
 })
 
 test('nested deeper than anybody needs', () => {
   const deep = (depth: number): object => (depth === 0 ? {} : { type: 'object', properties: { a: deep(depth - 1) } })
   const value = (depth: number): object => (depth === 0 ? {} : { a: value(depth - 1) })
-  expect(settingsProblem(deep(12) as never, value(12))).toContain('nested deeper')
+  expect(shapeProblem(deep(12) as never, value(12))).toContain('nested deeper')
 })

@@ -1,5 +1,5 @@
 /**
- * Settings of a plugin, checked at the engine against the JSON schema of its manifest before they are stored. Types, bounds, enums and
+ * Settings and events of a plugin, checked at the engine against the JSON schemas of its manifest. Types, bounds, enums and
  * required fields; patterns and formats are left to the plugin's own place, because a pattern written by somebody else must not run on
  * the socket loop. An instance that will not take the settings says so and goes on with the old ones.
  */
@@ -7,10 +7,10 @@ type Schema = Readonly<Record<string, unknown>>
 const depthMax = 8
 
 /** What is wrong first, with its path; undefined when it fits. */
-export function settingsProblem(schema: Schema, value: unknown, path = 'settings', depth = 0): string | undefined {
+export function shapeProblem(schema: Schema, value: unknown, path = 'settings', depth = 0): string | undefined {
   if (depth > depthMax) return `${path}: nested deeper than ${depthMax}`
   if (Array.isArray(schema.anyOf)) {
-    const fits = (schema.anyOf as Schema[]).some((one) => settingsProblem(one, value, path, depth + 1) === undefined)
+    const fits = (schema.anyOf as Schema[]).some((one) => shapeProblem(one, value, path, depth + 1) === undefined)
     return fits ? undefined : `${path}: fits none of its forms`
   }
   if ('const' in schema && schema.const !== value) return `${path}: must be ${JSON.stringify(schema.const)}`
@@ -47,9 +47,9 @@ function objectProblem(schema: Schema, value: unknown, path: string, depth: numb
     const known = Object.hasOwn(properties, name) ? properties[name] : undefined
     if (known === undefined) {
       if (schema.patternProperties !== undefined || schema.additionalProperties) continue
-      return `${path}.${name}: there is no such setting${Object.keys(properties).length > 0 ? ` (there is ${Object.keys(properties).join(', ')})` : ''}`
+      return `${path}.${name}: there is no such field${Object.keys(properties).length > 0 ? ` (there is ${Object.keys(properties).join(', ')})` : ''}`
     }
-    const problem = settingsProblem(known, item, `${path}.${name}`, depth + 1)
+    const problem = shapeProblem(known, item, `${path}.${name}`, depth + 1)
     if (problem !== undefined) return problem
   }
   return undefined
@@ -59,7 +59,7 @@ function arrayProblem(schema: Schema, value: unknown, path: string, depth: numbe
   if (!Array.isArray(value)) return `${path}: must be a list`
   if (outside(value.length, schema.minItems, schema.maxItems)) return `${path}: has ${value.length} items`
   for (const [at, item] of value.entries()) {
-    const problem = settingsProblem(Object(schema.items) as Schema, item, `${path}.${at}`, depth + 1)
+    const problem = shapeProblem(Object(schema.items) as Schema, item, `${path}.${at}`, depth + 1)
     if (problem !== undefined) return problem
   }
   return undefined

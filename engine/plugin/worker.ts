@@ -211,9 +211,10 @@ class Thread implements Channel {
         if (typeof message !== 'object' || message === null) return
         timer.cancel()
         if ('closed' in message) {
-          thread.#reason = message.closed
+          if (typeof message.closed === 'string') thread.#reason = message.closed.slice(0, 1_000)
           return
         }
+        if (thread.#manifest) return // said once
         try {
           if ('refused' in message) throw new Error(message.refused)
           thread.#manifest = checkManifest(message.manifest)
