@@ -52,7 +52,7 @@ test('what goes beyond a grant: calls, hooks and high events, not schedules', ()
 
 test('opening or dropping a closed guard is for the operator to decide; a shorter budget is not', () => {
   const run = () => allow
-  const of = (guards: AnyPlugin['guards']) => manifestOf({ name: 'words', version: '1.0.0', guards }, '0')
+  const of = (guards: NonNullable<AnyPlugin['guards']>) => manifestOf({ name: 'words', version: '1.0.0', guards }, '0')
   const closed = { order: 1, budgetMs: 50, onFailure: 'closed' as const, run }
   const grant = grantOf(of({ 'danmaku.send': closed }))
   expect(beyondGrant(of({ 'danmaku.send': { ...closed, budgetMs: 20 } }), grant)).toEqual([])
