@@ -23,8 +23,8 @@ import {
   systemEvents,
   transformedCommands,
 } from './plugin/hooks.ts'
-import { pluginMetrics } from './plugin/plugin-numbers.ts'
 import { dbErrors } from './plugin/plugin-db-wire.ts'
+import { pluginMetrics } from './plugin/plugin-numbers.ts'
 
 type Row = readonly (string | number)[]
 const cell = (value: string | number) => String(value).replaceAll('|', '\\|').replaceAll('\n', ' ')

@@ -54,7 +54,10 @@ export const errors = {
   'gift.unavailable': { retry: true, doc: 'A check that must be asked before a gift is given does not answer now.' },
   'wallet.insufficient': { retry: false, doc: 'Not enough coins.' },
   'limit.exceeded': { retry: true, doc: 'A bound on spending is reached; wait `retryAfterMs`.' },
-  'billing.unavailable': { retry: true, doc: 'Prices or the ledger cannot be asked now; no coin has moved. Retry with the same `ik`.' },
+  'billing.unavailable': {
+    retry: true,
+    doc: 'Prices or the ledger cannot be asked now; no coin has moved. Retry with the same `ik`.',
+  },
   'idem.key_required': { retry: false, doc: 'This command moves money and needs an `ik`.' },
   'wall.empty': { retry: false, doc: 'Nothing is pinned.' },
   'wall.unavailable': { retry: true, doc: 'A check that must be asked before something is pinned does not answer now.' },

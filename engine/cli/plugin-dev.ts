@@ -43,8 +43,8 @@ export async function develop({ file, port, dataDir }: DevFlags): Promise<number
   const session = new DevSession(engine, clock, file)
   try {
     await session.attach()
-    print(await welcome(engine, clock, manifestInWords(manifest), manifest.name))
     session.follow(folder)
+    print(await welcome(engine, clock, manifestInWords(manifest), manifest.name))
     await stopped
     print('\nStopping.')
   } finally {

@@ -13,8 +13,7 @@ import { bannerCommand, commandsOf, type RunCommand, runOwned } from './commands
 import { Directory } from './directory.ts'
 import { Home, type HomeParts } from './home.ts'
 import { Idempotency } from './idempotency.ts'
-import { isEngines, ranksOfScope } from './rights.ts'
-import { engineUserId } from './rights.ts'
+import { engineUserId, isEngines, ranksOfScope } from './rights.ts'
 import { defaultSettings } from './settings.ts'
 
 /** What a command looks like on the bus. */
@@ -165,7 +164,10 @@ export class Homes {
   #showBanner(d: unknown): void {
     const actor = { userId: engineUserId, name: 'Engine', anonymous: false, scope: [] }
     for (const running of this.#running.values())
-      this.#run(running, this.#newCall({ t: bannerCommand, d, actor }, () => {}))
+      this.#run(
+        running,
+        this.#newCall({ t: bannerCommand, d, actor }, () => {}),
+      )
   }
 
   // ------------------------------------------------------------------ commands without a room
