@@ -174,7 +174,7 @@ describe('without a token', () => {
     await guest.next((event) => event.d.text === 'for guests too')
   })
 
-  const reads = ['session.open', 'session.ping', 'room.join', 'room.leave', 'room.list']
+  const reads = ['session.open', 'session.ping', 'room.join', 'room.leave', 'room.list', 'gift.list', 'rank.get']
   const writes = Object.keys(commands).filter((name) => !reads.includes(name))
 
   it.each(writes)('%s is auth.required', async (t) => {
