@@ -567,7 +567,12 @@ describe('over NATS', () => {
     expect(pending.body.asks).toEqual(expect.arrayContaining(['engine.room.get', 'route GET /where']))
     expect(await desk.get('/far/where')).toMatchObject({ status: 503, body: { code: 'plugin.unavailable' } })
 
-    expect((await desk.post('/plugins/far/approve')).status).toBe(200)
+    // Only what was shown: a hash of anything else grants nothing.
+    expect(await desk.post('/plugins/far/approve', { manifest: 'other' })).toMatchObject({
+      status: 412,
+      body: { code: 'plugin.stale' },
+    })
+    expect((await desk.post('/plugins/far/approve', { manifest: pending.body.manifest })).status).toBe(200)
     await desk.until(async () => (await desk.get('/plugins/far')).body.state === 'attached')
     expect((await desk.get('/plugins/far')).body).toMatchObject({ asks: [], changedBy: 'ops', instances: [{ state: 'healthy' }] })
     expect(await desk.get('/far/where')).toMatchObject({ status: 200, body: 'demo' })
