@@ -5,6 +5,7 @@
  * another process can take the folder. A worker that cannot even start is tried again with the next batch, not in a loop.
  */
 import { Worker } from 'node:worker_threads'
+import { workerEntry } from '../base/worker-entry.ts'
 import type { BatchResult, CoreDbOptions, Op } from './core-db.ts'
 import type { Executor, StoreLog } from './store.ts'
 
@@ -63,7 +64,7 @@ export class StoreThread implements Executor {
   }
 
   #spawn(): Promise<Worker> {
-    const worker = new Worker(...entry(this.#options))
+    const worker = new Worker(...workerEntry(new URL('./store-worker.ts', import.meta.url), this.#options))
     return new Promise((resolve, reject) => {
       let reason = 'the store worker ended'
       worker.on('message', (message: FromWorker) => {
@@ -101,16 +102,4 @@ export class StoreThread implements Executor {
     this.restarts++
     this.start().catch(() => {}) // logged by its own exit; the next batch tries again
   }
-}
-
-/**
- * From dist the worker is plain JavaScript. From sources it is TypeScript: a thread takes no loader from `--import` (the one in
- * development registers itself on the main thread only), so a few lines register it there first.
- */
-function entry(workerData: CoreDbOptions): [URL, { workerData: CoreDbOptions; execArgv: string[] }] {
-  const options = { workerData, execArgv: [] }
-  if (!import.meta.url.endsWith('.ts')) return [new URL('./store-worker.js', import.meta.url), options]
-  const [loader, worker] = [import.meta.resolve('tsx/esm/api'), new URL('./store-worker.ts', import.meta.url).href]
-  const code = `import { register } from ${JSON.stringify(loader)}; register(); await import(${JSON.stringify(worker)})`
-  return [new URL(`data:text/javascript,${encodeURIComponent(code)}`), options]
 }
