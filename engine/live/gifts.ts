@@ -50,12 +50,15 @@ const rankEveryMs = 2_000
 const combosMax = 10_000
 const sendersMax = 50_000
 const foldAgainMs = 1_000
+const underWayMax = 10_000
 
 export class Gifts implements Chore {
   readonly #home: Home
   readonly #billing: Billing | undefined
   readonly #combos = new Combos(combosMax)
-  readonly #boards: Boards
+  #boards: Boards
+  /** Gifts between their checks and their answer. */
+  #underWay = 0
   readonly #senders = new Map<string, TokenBucket>()
   /** Everything of the journal up to here has been applied. */
   #pos: number
@@ -71,10 +74,16 @@ export class Gifts implements Chore {
     this.#home = home
     this.#billing = billing
     this.#pos = home.giftPos
-    this.#boards = new Boards(home.parts.config.boardOffsetMinutes)
-    this.#boards.turn(home.now())
-    this.#boards.live(home.info.liveId)
+    this.#boards = this.#newBoards()
     if (billing) this.#look(() => this.#foldAll(billing))
+  }
+
+  #newBoards(): Boards {
+    const home = this.#home
+    const boards = new Boards(home.parts.config.boardOffsetMinutes)
+    boards.turn(home.now())
+    boards.live(home.info.liveId)
+    return boards
   }
 
   // ------------------------------------------------------------------ sending
@@ -92,8 +101,12 @@ export class Gifts implements Chore {
     const asked = { ...d, to, count: d.count ?? 1 }
     home.guarded(call, asked, (ruled) => {
       const again = this.#checkRoom(ruled, to)
-      if (again) refuse(ruled, again)
-      else home.later(ruled, this.#give(billing, ruled, asked), () => {})
+      if (again) return refuse(ruled, again)
+      // They pile up when the price or the ledger is slow; past the bound nothing has been asked yet.
+      if (this.#underWay >= underWayMax) return refuse(ruled, 'billing.unavailable', { retryAfterMs: 1_000 })
+      this.#underWay++
+      const given = this.#give(billing, ruled, asked).finally(() => this.#underWay--)
+      home.later(ruled, given, () => {})
     })
   }
 
@@ -263,10 +276,10 @@ export class Gifts implements Chore {
 
   /** At the start of a home: boards are made of all there ever was; what the room has not seen yet is applied. */
   async #foldAll(billing: Billing): Promise<void> {
-    const seen = this.#pos
+    this.#boards = this.#newBoards() // a try that failed halfway has counted some already
     for (let pos = 0; ; ) {
       const rows = await billing.roomRows(this.#home.id, pos, pageRows)
-      for (const row of rows) this.#foldRow(row, seen)
+      for (const row of rows) this.#foldRow(row)
       const last = rows.at(-1)
       if (!last) return
       pos = last.pos
@@ -279,18 +292,19 @@ export class Gifts implements Chore {
       const rows = await billing.roomRows(this.#home.id, this.#pos, pageRows)
       if (rows.length === 0) return
       for (const row of rows) {
-        this.#foldRow(row, this.#pos)
+        this.#foldRow(row)
         this.#pos = Math.max(this.#pos, row.pos)
       }
     }
   }
 
-  #foldRow(row: JournalRow, seen: number): void {
+  /** What the room has applied before is only counted. */
+  #foldRow(row: JournalRow): void {
     const { pos, txId, at, liveId, event } = row
     if (event?.t !== 'gift.sent') return
     const d = { ...event.d, txId } as unknown as GiftRow
-    if (pos > seen && pos > this.#pos) this.#apply({ pos, txId, at, liveId, d }, { isReplay: true })
-    else if (pos <= seen) this.#count({ pos, at, liveId, d })
+    if (pos > this.#pos) this.#apply({ pos, txId, at, liveId, d }, { isReplay: true })
+    else this.#count({ pos, at, liveId, d })
   }
 
   #count({ pos, at, liveId, d }: { pos: number; at: number; liveId: string | undefined; d: GiftRow }): void {
