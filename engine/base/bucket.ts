@@ -20,3 +20,24 @@ export class TokenBucket {
     return Math.max(1, Math.ceil((1000 - this.#milli) / rate.perS))
   }
 }
+
+/** A bucket for each key, of the `max` used last: one that was let go of is full again, which after so long it was anyway. */
+export class KeyedBuckets {
+  readonly #max: number
+  readonly #buckets = new Map<string, TokenBucket>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** As `TokenBucket.take`. */
+  take(key: string, now: number, rate: Parameters<TokenBucket['take']>[1]): number {
+    let bucket = this.#buckets.get(key)
+    if (bucket) this.#buckets.delete(key)
+    else bucket = new TokenBucket()
+    // Moved to the end: the first is the longest unused.
+    this.#buckets.set(key, bucket)
+    if (this.#buckets.size > this.#max) this.#buckets.delete(this.#buckets.keys().next().value as string)
+    return bucket.take(now, rate)
+  }
+}

@@ -17,7 +17,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ErrorCode } from '../../schemas/errors.ts'
 import { type CommandInput, type CommandReply, type EventData, GiftItem, type PersonShape } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
-import { TokenBucket } from '../base/bucket.ts'
+import { KeyedBuckets } from '../base/bucket.ts'
 import { accounts } from '../ledger/accounts.ts'
 import type { Charge, JournalRow, LedgerResult } from '../ledger/ops.ts'
 import type { ChargeAnswer, PostingTemplate } from '../plugin/hooks.ts'
@@ -59,7 +59,7 @@ export class Gifts implements Chore {
   #boards: Boards
   /** Gifts between their checks and their answer. */
   #underWay = 0
-  readonly #senders = new Map<string, TokenBucket>()
+  readonly #senders = new KeyedBuckets(sendersMax)
   /** Everything of the journal up to here has been applied. */
   #pos: number
   #folded: Promise<void> | undefined
@@ -120,16 +120,8 @@ export class Gifts implements Chore {
   }
 
   #spend({ actor, at }: Call): number {
-    let bucket = this.#senders.get(actor.userId)
-    if (bucket) this.#senders.delete(actor.userId)
-    else bucket = new TokenBucket()
-    this.#senders.set(actor.userId, bucket)
-    for (const [oldest] of this.#senders) {
-      if (this.#senders.size <= sendersMax) break
-      this.#senders.delete(oldest)
-    }
     const perS = this.#home.parts.config.giftsPerUserPerSMax
-    return bucket.take(at, { perS, burst: perS })
+    return this.#senders.take(actor.userId, at, { perS, burst: perS })
   }
 
   async #give(billing: Billing, call: Call, d: { giftId: string; to: string; count: number; comboId?: string }): Promise<void> {

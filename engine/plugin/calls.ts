@@ -7,7 +7,7 @@ import { type Static, type TObject, Type } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { commands, idPattern, SettingsPatch } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
-import { TokenBucket } from '../base/bucket.ts'
+import { KeyedBuckets } from '../base/bucket.ts'
 import type { Bus } from '../base/bus.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Actor, Answer } from '../room/call.ts'
@@ -90,7 +90,7 @@ interface Running {
 export class Calls {
   readonly #parts: CallParts
   readonly #checks = new Map<string, TypeCheck<TObject>>()
-  readonly #buckets = new Map<string, TokenBucket>()
+  readonly #buckets = new KeyedBuckets(bucketsMax)
   readonly #table: Readonly<Record<string, CallSpec>>
 
   constructor(parts: CallParts) {
@@ -139,16 +139,7 @@ export class Calls {
   }
 
   #spend(key: string, perS: number): void {
-    let bucket = this.#buckets.get(key)
-    if (bucket) this.#buckets.delete(key)
-    else bucket = new TokenBucket()
-    // Moved to the end: the first are the longest unused.
-    this.#buckets.set(key, bucket)
-    for (const [oldest] of this.#buckets) {
-      if (this.#buckets.size <= bucketsMax) break
-      this.#buckets.delete(oldest)
-    }
-    const waitMs = bucket.take(this.#parts.clock.now(), { perS, burst: perS })
+    const waitMs = this.#buckets.take(key, this.#parts.clock.now(), { perS, burst: perS })
     if (waitMs > 0) throw Object.assign(new CallError('rate.limited', `wait ${waitMs} ms`), { retryAfterMs: waitMs })
   }
 
