@@ -118,6 +118,10 @@ const homes: Record<string, RegExp> = {
   pino: /^engine\/base\/log\.ts$/,
   'prom-client': /^engine\/base\/metrics\.ts$/,
   ws: /^(engine\/client\/|engine\/crowd|bench\/)/,
+  mediasoup: /^sfu\//,
+  'mediasoup-client': /^(sfu\/|engine\/client\/|engine\/pages\/)/,
+  'sdp-transform': /^sfu\//,
+  pg: /^engine\/ledger\/|^bench\/load\/ledger/,
   protobufjs: /^schemas\/generate\.ts$/,
 }
 
