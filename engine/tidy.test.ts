@@ -119,7 +119,7 @@ const homes: Record<string, RegExp> = {
   'prom-client': /^engine\/base\/metrics\.ts$/,
   ws: /^(engine\/client\/|engine\/crowd|bench\/)/,
   mediasoup: /^sfu\//,
-  'mediasoup-client': /^(sfu\/|engine\/client\/|engine\/pages\/)/,
+  'mediasoup-client': /^(sfu\/|engine\/client\/)/,
   'sdp-transform': /^sfu\//,
   pg: /^engine\/ledger\/|^bench\/load\/ledger/,
   protobufjs: /^schemas\/generate\.ts$/,
