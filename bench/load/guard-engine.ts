@@ -114,7 +114,7 @@ async function remotePlace({ natsUrl, secret, place: kind }: GuardTask): Promise
   await link.whenUp()
   let onReady = () => {}
   const ready = new Promise<void>((resolve) => (onReady = resolve))
-  const oneByOne: Batching = { itemsMax: 1, inFlightMax: Number.POSITIVE_INFINITY }
+  const oneByOne: Batching = { itemsMax: 1, inFlightMax: Number.POSITIVE_INFINITY, gatherMs: 0 }
   const parts = partsOf(onReady)
   const place = await started(
     new RemotePlace(manifestOf(plugin, sdk), kind === 'remote' ? parts : { ...parts, batching: oneByOne }),

@@ -69,35 +69,32 @@ export class Guards {
     const guards = this.#byCommand.get(on)
     if (guards === undefined) return passed
     const only = guards[0]
-    if (guards.length === 1 && only !== undefined) {
-      const verdict = this.#askOne(only, on, ask)
-      if (verdict === allow) return passed
-      return verdict instanceof Promise ? verdict.then((late) => ruledByOne(only, late)) : ruledByOne(only, verdict)
-    }
-    const verdicts = guards.map((guard) => this.#askOne(guard, on, ask))
+    if (guards.length === 1 && only !== undefined) return this.#askOne(only, on, ask, ruledByOne)
+    const verdicts = guards.map((guard) => this.#askOne(guard, on, ask, itself))
     if (verdicts.some((verdict) => verdict instanceof Promise)) return Promise.all(verdicts).then((late) => ruled(guards, late))
     return ruled(guards, verdicts as Verdict[])
   }
 
-  #askOne(guard: BoundGuard, on: string, ask: Ask<unknown>): Verdict | Promise<Verdict> {
+  /** `made`: of the verdict, in the same step, because each further promise of a chain costs 0.2 us. */
+  #askOne<T>(guard: BoundGuard, on: string, ask: Ask<unknown>, made: (guard: BoundGuard, verdict: Verdict) => T): T | Promise<T> {
     const { meters } = guard
     meters.calls++
     try {
       const answer = guard.check(ask)
-      if (!(answer instanceof Promise)) return this.#sound(guard, on, answer)
+      if (!(answer instanceof Promise)) return made(guard, this.#sound(guard, on, answer))
       const startedAt = meters.start()
       return answer.then(
         (late) => {
           meters.took(startedAt)
-          return this.#sound(guard, on, late)
+          return made(guard, this.#sound(guard, on, late))
         },
         (error) => {
           meters.took(startedAt)
-          return this.#failed(guard, on, error)
+          return made(guard, this.#failed(guard, on, error))
         },
       )
     } catch (error) {
-      return this.#failed(guard, on, error)
+      return made(guard, this.#failed(guard, on, error))
     }
   }
 
@@ -121,6 +118,8 @@ export class Guards {
 
 /** Nearly every ruling is that of one guard which allows: no list is made for it (60 ns a message instead of 150). */
 const ruledByOne = (guard: BoundGuard, verdict: Verdict): Ruling => (verdict === allow ? passed : ruled([guard], [verdict]))
+
+const itself = (_: BoundGuard, verdict: Verdict): Verdict => verdict
 
 function ruled(guards: readonly BoundGuard[], verdicts: readonly Verdict[]): Ruling {
   let heaviest: Verdict = allow

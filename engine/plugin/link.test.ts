@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { ManualClock, settle } from '../base/clock.ts'
 import type { Channel, ChannelEvents } from './channel.ts'
 import { CallError } from './context.ts'
-import { Link, newLinkCounts } from './link.ts'
+import { type Batching, Link, newLinkCounts } from './link.ts'
 import { type FromPlugin, resultFailed, resultLate, type ToPlugin } from './protocol.ts'
 
 /** The plugin's side, in the hands of the test: what was sent to it, and what it says. */
@@ -36,7 +36,10 @@ class Wire implements Channel {
 
 const ask = { room: 'demo', at: 0, from: { userId: 'ann', name: 'Ann', anonymous: false, ranks: [] }, d: {} }
 
-function setup({ isReady = true } = {}) {
+/** Without a pause between batches, unless the test is about that. */
+const noPause: Batching = { itemsMax: 64, inFlightMax: 2, gatherMs: 0 }
+
+function setup({ isReady = true, batching = noPause as Batching | undefined } = {}) {
   const [clock, liveClock, wire, counts] = [new ManualClock(0), new ManualClock(0), new Wire(), newLinkCounts()]
   const told: string[] = []
   const causes: unknown[] = []
@@ -46,6 +49,7 @@ function setup({ isReady = true } = {}) {
     clock,
     liveClock,
     counts,
+    ...(batching ? { batching } : {}),
     async onCall(name, d, cause) {
       causes.push(cause)
       if (name === 'sick') throw new CallError('call.undeclared', 'no')
@@ -93,6 +97,29 @@ test('two batches at once, the rest with the next answer, at most 64 in one', as
   expect(await second).toBe('{"kind":"shadow"}')
   expect(new Set(await Promise.all(more))).toEqual(new Set(['0']))
   expect(counts).toMatchObject({ batches: 4, items: 72, late: 0, rubbish: 0 })
+})
+
+test('the first after a pause at once, what follows within 3 ms together, and no longer than 256', async () => {
+  const { wire, check, liveClock, counts } = setup({ batching: { itemsMax: 256, inFlightMax: 2, gatherMs: 3 } })
+  const sizes = async () => {
+    await settle()
+    const batches = wire.take('check')
+    for (const { id, items } of batches) wire.say({ k: 'checked', id, results: items.map(() => 0) })
+    return batches.map(({ items }) => items.length)
+  }
+  const all = [check()]
+  expect(await sizes()).toEqual([1])
+  all.push(check(), check())
+  expect(await sizes()).toEqual([])
+  liveClock.advance(3)
+  expect(await sizes()).toEqual([2])
+  all.push(...[...Array(256).keys()].map(() => check()))
+  expect(await sizes()).toEqual([256])
+  liveClock.advance(3)
+  all.push(check())
+  expect(await sizes()).toEqual([1])
+  expect(new Set(await Promise.all(all))).toEqual(new Set(['0']))
+  expect(counts).toMatchObject({ batches: 4, items: 260 })
 })
 
 test('each within its own budget, sent or waiting; answers after that are dropped and counted', async () => {
