@@ -14,6 +14,7 @@ const sources = [
   'bench',
   'examples',
   'plugins',
+  'sfu',
   '.config',
   'tsconfig.json',
   'package.json',
@@ -43,7 +44,7 @@ function sourceHash() {
 }
 
 async function compile() {
-  for (const folder of ['engine', 'schemas', 'bench', 'examples', 'plugins'])
+  for (const folder of ['engine', 'schemas', 'bench', 'examples', 'plugins', 'sfu'])
     rmSync(join(root, 'dist', folder), { recursive: true, force: true })
   await runOrThrow(bin('tsc'), ['-p', '.config/tsconfig.build.json'])
   chmodSync(join(root, 'dist/engine/main.js'), 0o755)
