@@ -75,7 +75,7 @@ describe('sources', () => {
 
   it('reads every option by its environment name and its flag', () => {
     for (const { name, env, flag, type, default: value } of describeOptions()) {
-      if (name === 'secret') continue
+      if (flag === '') continue
       const text = String(value)
       expect(load({ env: { [env]: text } })[name], env).toBe(value)
       expect(load({ argv: [`${flag}=${text}`] })[name], flag).toBe(value)
@@ -177,6 +177,8 @@ describe('refusals', () => {
       ...problemsOf({ argv: ['--secret', 'hunter2-hunter2'] }),
       ...problemsOf({ argv: ['--secret=hunter2-hunter2'] }),
       ...problemsOf({ env: { LIVEHOUSE_SECRET: 'hunter2-hunter2' } }),
+      ...problemsOf({ env: { LIVEHOUSE_DATABASE_URL: 'mysql://me:hunter2@host/db' } }),
+      ...problemsOf({ argv: ['--database-url', 'postgres://me:hunter2@host/db'] }),
     ]
     for (const message of messages) expect(message).not.toMatch(/hunter2|123456/)
   })
@@ -251,14 +253,23 @@ describe('the option table', () => {
     for (const one of described) {
       expect(one.description, one.name).toMatch(/^\S.{9,}\.$/)
       expect(one.allowed, one.name).toMatch(
-        /^(a whole number from -?\d+ to \d+|true or false|a text|an id of .*|\w+(, \w+)* or \w+)$/,
+        /^(a whole number from -?\d+ to \d+|true or false|a text|an id of .*|a URL like .*|\w+(, \w+)* or \w+)$/,
       )
     }
     expect(() => configFrom(Object.fromEntries(described.map((one) => [one.name, one.default])))).not.toThrow()
   })
 
-  it('offers no flag for the secret', () => {
-    expect(describeOptions().filter((one) => one.flag === '')).toEqual([expect.objectContaining({ name: 'secret' })])
+  it('offers no flag for what is secret', () => {
+    expect(describeOptions().filter((one) => one.flag === '')).toEqual([
+      expect.objectContaining({ name: 'secret' }),
+      expect.objectContaining({ name: 'databaseUrl' }),
+    ])
+  })
+
+  it('takes the URL of a Postgres and no other', () => {
+    for (const url of ['', 'postgres://me:pw@host:5432/db', 'postgresql://host/db', 'postgres://me:pw@%2Frun%2Fpg/db'])
+      expect(load({ env: { LIVEHOUSE_DATABASE_URL: url } }).databaseUrl).toBe(url)
+    expect(problemOf({ env: { LIVEHOUSE_DATABASE_URL: 'mysql://host/db' } })).toMatch(/not shown.*postgres:\/\/user/)
   })
 
   it('is used by no other name in the docs', () => {

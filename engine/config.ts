@@ -7,7 +7,7 @@
  *   const config = loadConfig({ argv: process.argv.slice(3), env: process.env })     what `livehouse serve` does
  *   const config = configFrom({ port: 0, dataDir: folder })                           defaults but for these, for embedding
  *
- * Both throw a `ConfigError` that lists every problem at once. The value of `secret` is never shown.
+ * Both throw a `ConfigError` that lists every problem at once. The values of `secret` and `databaseUrl` are never shown.
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -18,6 +18,7 @@ const int = (value: number, minimum: number, maximum: number, description: strin
 const text = (value: string, description: string) => Type.String({ default: value, description })
 
 const optionalId = '^[A-Za-z0-9_-]{0,64}$'
+const optionalDatabase = '^(postgres(ql)?://.+)?$'
 
 export const optionSchema = Type.Object(
   {
@@ -106,9 +107,28 @@ export const optionSchema = Type.Object(
 
     // gifts
     money: Type.Boolean({ default: true, description: 'Keep a ledger. Off: nothing that costs coins can be done.' }),
+    databaseUrl: Type.String({
+      default: '',
+      pattern: optionalDatabase,
+      description: 'Postgres database that holds the ledger, with its password. Empty: SQLite, in dataDir.',
+    }),
     giftsPerUserPerSMax: int(20, 1, 1_000, 'Gifts of one user in one room per second.'),
     worldBannerCoin: int(10_000, 0, 1_000_000_000, 'A gift or combo worth this much is shown in every open room. 0: none.'),
     boardOffsetMinutes: int(0, -840, 840, 'Midnight of the daily boards, in minutes east of UTC.'),
+    boardsKeepDays: int(400, 1, 36_500, 'How long boards of past days, weeks and lives can be asked for.'),
+
+    // media
+    media: Type.Boolean({ default: true, description: 'Picture and sound: a media node beside the engine. Off: chat alone.' }),
+    mediaListenIp: text('127.0.0.1', 'Address that picture and sound come in and go out at. 0.0.0.0: every one.'),
+    mediaAnnouncedAddress: text('', 'What clients are told instead, behind an address translation. Empty: mediaListenIp.'),
+    mediaPortBase: int(0, 0, 65_000, 'First of the media ports, one a worker, UDP and TCP. 0: any that is free.'),
+    mediaWorkers: int(0, 0, 256, 'Media workers. 0: one a core.'),
+    mediaBitrateMax: int(8_000_000, 100_000, 100_000_000, 'Bits per second of one publisher.'),
+    mediasoupWorkerBin: text('', 'A media worker of your own. Empty: fetched, or built from its sources once.'),
+    iceServers: text(
+      '[]',
+      'STUN and TURN servers that clients are told, as JSON: [{"urls":"turn:turn.example.org","username":"u","credential":"p"}].',
+    ),
 
     // tick and fan-out
     tickMsMin: int(1, 0, 1_000, 'The first message after silence goes out after this.'),
@@ -116,6 +136,12 @@ export const optionSchema = Type.Object(
     flushShareBps: int(1_500, 1, 10_000, 'Share of the loop that frames may take before ticks grow.'),
     writeCostNs: int(10_000, 0, 1_000_000, 'What one frame to one viewer is taken to cost (one system call).'),
     frameBytesMax: int(65_536, 1_024, 1_048_576, 'Larger frames are split between events.'),
+    highEventsPerTickMax: int(
+      200,
+      1,
+      100_000,
+      'High-lane events of one tick; past it its gifts are collapsed, with exact totals.',
+    ),
     ringHighEventsMax: int(512, 1, 100_000, 'High-lane events kept for a resume.'),
     ringHighMs: int(60_000, 1_000, 3_600_000, 'How long they are kept.'),
     ringDanmakuMax: int(200, 1, 10_000, 'Danmaku kept for snapshots, resumes and replies.'),
@@ -174,6 +200,9 @@ const names = Object.keys(options) as OptionName[]
 const isOption = (name: string): name is OptionName => Object.hasOwn(options, name)
 const separated = (name: string, separator: string) => name.replace(/[A-Z]/g, (letter) => separator + letter.toLowerCase())
 
+/** Values that are never shown and that no flag takes: everybody on the machine can read flags. */
+const hidden: readonly OptionName[] = ['secret', 'databaseUrl']
+
 export const envName = (name: OptionName): string => `LIVEHOUSE_${separated(name, '_').toUpperCase()}`
 export const flagName = (name: OptionName): string => `--${separated(name, '-')}`
 
@@ -189,7 +218,7 @@ export type OptionType = 'integer' | 'boolean' | 'string'
 export type OptionInfo = {
   name: OptionName
   env: string
-  /** Empty for `secret`: flags can be read by everybody on the machine. */
+  /** Empty for `secret` and `databaseUrl`: flags can be read by everybody on the machine. */
   flag: string
   type: OptionType
   default: number | boolean | string
@@ -203,7 +232,7 @@ export function describeOptions(): OptionInfo[] {
   return names.map((name) => ({
     name,
     env: envName(name),
-    flag: name === 'secret' ? '' : flagName(name),
+    flag: hidden.includes(name) ? '' : flagName(name),
     type: options[name].type as OptionType,
     default: options[name].default as OptionInfo['default'],
     allowed: allowed(name),
@@ -219,6 +248,7 @@ function allowed(name: OptionName): string {
   if (option.type === 'integer') return `a whole number from ${option.minimum} to ${option.maximum}`
   if (option.type === 'boolean') return 'true or false'
   if (!option.pattern) return 'a text'
+  if (option.pattern === optionalDatabase) return 'a URL like postgres://user:password@host:5432/database, or empty'
   if (option.pattern === optionalId) return 'an id of at most 64 letters, digits, _ and -, or empty'
   const words = choices(option.pattern)
   return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
@@ -268,7 +298,7 @@ type Values = Partial<Record<OptionName, Value>>
 type Reading = { values: Values; from: Partial<Record<OptionName, string>>; problems: string[] }
 const reading = (): Reading => ({ values: {}, from: {}, problems: [] })
 
-const shown = (name: OptionName, value: unknown) => (name === 'secret' ? 'the value (not shown)' : JSON.stringify(value))
+const shown = (name: OptionName, value: unknown) => (hidden.includes(name) ? 'the value (not shown)' : JSON.stringify(value))
 
 function take(into: Reading, name: OptionName, written: string, value: unknown): void {
   if (fits(name, value)) {
@@ -350,8 +380,8 @@ function readFlag(into: Flags, flag: string, inline: string | undefined, followi
     return false
   }
   const name = byFlag.get(flag)
-  if (name === 'secret') {
-    into.problems.push(`${flag}: everybody on this machine can read flags. Use ${envName('secret')}.`)
+  if (name && hidden.includes(name)) {
+    into.problems.push(`${flag}: everybody on this machine can read flags. Use ${envName(name)}.`)
     return inline === undefined && following !== undefined && !following.startsWith('--')
   }
   if (!name && flag !== configFlag) {
@@ -415,10 +445,51 @@ function crossProblems(config: Config, called: (name: OptionName) => string): st
   for (const [low, high] of ordered) {
     if (config[low] > config[high]) problems.push(`${called(low)}: ${config[low]} is more than ${called(high)}: ${config[high]}.`)
   }
+  if (!readIceServers(config.iceServers))
+    problems.push(`${called('iceServers')}: is not a JSON list of at most ${iceServersMax} {"urls", "username", "credential"}.`)
+  if (config.media && (config.mediaListenIp === '0.0.0.0' || config.mediaListenIp === '::') && config.mediaAnnouncedAddress === '') {
+    problems.push(
+      `${called('mediaListenIp')}: "${config.mediaListenIp}" is no address that a client can be told. Set ${envName('mediaAnnouncedAddress')}.`,
+    )
+  }
   if (config.port !== 0 && config.port === config.adminPort && config.host === config.adminHost) {
     problems.push(`${called('adminPort')}: ${config.adminPort} is also ${called('port')}. The two need different ports.`)
   }
   return problems
+}
+
+export interface IceServer {
+  urls: string[]
+  username?: string
+  credential?: string
+}
+const iceServersMax = 8
+const iceUrlPattern = /^(stuns?|turns?):[A-Za-z0-9.:[\]_-]{1,200}(\?transport=(udp|tcp))?$/
+/** Of what becomes a header: nothing that ends a quoted text. */
+const iceWordPattern = /^[^"\\\p{Cc}]{1,256}$/u
+
+/** Undefined when the text is no list of servers. */
+export function readIceServers(json: string): IceServer[] | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(value) || value.length > iceServersMax) return undefined
+  const servers = value.map(readIceServer)
+  return servers.every((server) => server !== undefined) ? servers : undefined
+}
+
+function readIceServer(value: unknown): IceServer | undefined {
+  const { urls, username, credential, ...rest } = Object(value) as Record<string, unknown>
+  const list: unknown[] = Array.isArray(urls) ? urls : [urls]
+  const isUrl = (url: unknown): url is string => typeof url === 'string' && iceUrlPattern.test(url)
+  const isWord = (word: unknown): word is string | undefined =>
+    word === undefined || (typeof word === 'string' && iceWordPattern.test(word))
+  if (Object.keys(rest).length > 0 || list.length === 0 || list.length > iceServersMax) return undefined
+  if (!list.every(isUrl) || !isWord(username) || !isWord(credential)) return undefined
+  return { urls: list, ...(username === undefined ? {} : { username }), ...(credential === undefined ? {} : { credential }) }
 }
 
 /** Pairs of which the first must not be more than the second. */

@@ -8,9 +8,10 @@
  * Native parts are loaded in a process of their own: one that kills it is a finding, not the end of the doctor.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, dirname, join, resolve } from 'node:path'
+import { examineWorker } from '../sfu/worker/state.ts'
 import { packageRoot } from './base/package.ts'
 import { type Config, ConfigError, type ConfigSources, configFrom, loadConfig } from './config.ts'
 
@@ -40,11 +41,14 @@ export async function runDoctor({ argv = [], ...sources }: ConfigSources): Promi
     pages(config),
     dataFolder(config),
     secretFile(config),
+    ...(await database(config)),
     await port('public port', config.host, config.port, '--port 9000'),
     await port('admin port', config.adminHost, config.adminPort, '--admin-port 9001'),
     openFiles(config),
+    { name: 'media worker', ...(await examineWorker()) },
     program('chromium', 'the browser tests'),
     program('nats-server', 'the tests of the bus'),
+    program('postgres', 'the tests of the ledger on Postgres', 'postgresql'),
   ]
   const healthy = findings.every((finding) => finding.state !== 'problem')
   const text = argv.includes('--json') ? JSON.stringify({ healthy, findings }, null, 2) : inWords(findings)
@@ -162,6 +166,18 @@ function secretFile(config: Config): Finding {
   )
 }
 
+/** Loaded when it is asked for: a machine without Postgres needs no client of it. */
+async function database({ databaseUrl, money }: Config): Promise<Finding[]> {
+  if (databaseUrl === '' || !money) return []
+  const { lookAtPostgres } = await import('./ledger/postgres-ledger.ts')
+  try {
+    return [ok('database', await lookAtPostgres({ url: databaseUrl }))]
+  } catch (error) {
+    const remedy = 'see that the server runs, and that LIVEHOUSE_DATABASE_URL has its address, database, user and password'
+    return [problem('database', error instanceof Error ? error.message : String(error), remedy)]
+  }
+}
+
 function port(name: string, host: string, number: number, other: string): Promise<Finding> {
   const address = `${host}:${number}`
   if (number === 0) return Promise.resolve(ok(name, `${host}, a free one is picked`))
@@ -206,8 +222,14 @@ function openFiles(config: Config): Finding {
   )
 }
 
-function program(name: string, purpose: string): Finding {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
+function program(name: string, purpose: string, debianName = name): Finding {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', ...postgresFolders()]
   const file = folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
-  return file ? ok(name, file) : warn(name, `not found, only ${purpose} need it`, `apt-get install ${name}`)
+  return file ? ok(name, file) : warn(name, `not found, only ${purpose} need it`, `apt-get install ${debianName}`)
+}
+
+/** Debian keeps the programs of its server off the PATH, a folder a version. */
+function postgresFolders(): string[] {
+  const folder = '/usr/lib/postgresql'
+  return existsSync(folder) ? readdirSync(folder).map((version) => join(folder, version, 'bin')) : []
 }

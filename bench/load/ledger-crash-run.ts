@@ -6,8 +6,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
+import { programEntry } from '../../engine/base/worker-entry.ts'
 
 export interface CrashReport {
   kills: number
@@ -41,10 +41,8 @@ export async function crashRun({ dir, kills, lifeMsMax = 400, onLife, onChild }:
 }
 
 function start(dir: string, from: number, onChild: CrashOptions['onChild']): ChildProcess {
-  const source = import.meta.url.endsWith('.ts')
-  const script = fileURLToPath(new URL(`./ledger-crash-child.${source ? 'ts' : 'js'}`, import.meta.url))
-  const loader = source ? ['--import', 'tsx'] : []
-  const child = spawn(process.execPath, [...loader, script, dir, String(from)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const { file, execArgv } = programEntry(new URL('./ledger-crash-child.ts', import.meta.url))
+  const child = spawn(process.execPath, [...execArgv, file, dir, String(from)], { stdio: ['ignore', 'pipe', 'inherit'] })
   onChild?.(child)
   return child
 }

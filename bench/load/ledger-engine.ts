@@ -3,28 +3,23 @@
  *
  *     node ledger-engine.js '{"way":"ledger","seconds":5,"rates":[1000,5000,20000]}'
  *
- * `ledger`: the engine's, behind its threads. `raw`: better-sqlite3 on this thread, one transaction a gift, synchronous=FULL, the same
- * journal row and the same four balances. `none`: answers at once, which is what the generator itself costs.
+ * `ledger-tills.ts` has the ways.
  * Saturated: `window` gifts are always open. At a rate: what is due is sent each millisecond, whatever is still open.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import Database from 'better-sqlite3'
 import { SystemClock } from '../../engine/base/clock.ts'
 import { systemRandom } from '../../engine/base/random.ts'
-import { openLedger } from '../../engine/ledger/open.ts'
-import type { Charge, Post } from '../../engine/ledger/ops.ts'
-import { legsText } from '../../engine/ledger/rows.ts'
-import { migrations } from '../../engine/ledger/schema.ts'
-import { splitIncome } from '../../engine/ledger/split.ts'
 import { Histogram } from './histogram.ts'
 import { giftsFrom } from './ledger-gifts.ts'
+import { type Till, tillOf, type Way } from './ledger-tills.ts'
 
 export interface LedgerTask {
-  way: 'ledger' | 'raw' | 'none'
+  way: Way
   seconds: number
+  databaseUrl?: string | undefined
   rates: readonly number[]
 }
 export interface LedgerRun {
@@ -39,19 +34,14 @@ export interface LedgerRun {
   mainCpuUs: number
   cpuShare: number
   /** How late a timer of 1 ms comes on the main thread. */
+  loopP50Ms: number
   loopP99Ms: number
   loopMaxMs: number
   giftsACommit: number
 }
 export interface LedgerFigures {
-  way: LedgerTask['way']
+  way: Way
   runs: LedgerRun[]
-}
-
-interface Till {
-  pay(gift: Charge): Promise<{ ok: boolean }>
-  commits(): number
-  close(): Promise<void>
 }
 
 const window = 2_048
@@ -66,82 +56,13 @@ async function main(): Promise<void> {
   process.once('disconnect', () => process.exit(0))
   const dir = mkdtempSync(join(tmpdir(), 'ledger-bench-'))
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
-  const till = await tillOf(task.way, dir)
+  const till = await tillOf(task.way, { dir, databaseUrl: task.databaseUrl, wallets: gifts.wallets(coins) })
   const drive = new Drive(till)
   await drive.saturated(warmMs)
   const runs = [await drive.saturated(task.seconds * 1_000)]
   for (const rate of task.rates) runs.push(await drive.paced(rate, task.seconds * 1_000))
   await till.close()
   process.send?.({ way: task.way, runs } satisfies LedgerFigures, () => process.exit(0))
-}
-
-// ---------------------------------------------------------------- ways
-
-async function tillOf(way: LedgerTask['way'], dir: string): Promise<Till> {
-  if (way === 'raw') return rawTill(join(dir, 'raw.db'))
-  if (way === 'none') return { pay: async () => ({ ok: true }), commits: () => 0, close: async () => {} }
-  const ledger = await openLedger({ dir, clock, queueMax: 1_000_000 })
-  for (const result of await Promise.all(gifts.wallets(coins).map((op) => ledger.submit(op))))
-    if (!result.ok) throw new Error(result.msg)
-  return { pay: (gift) => ledger.submit(gift), commits: () => ledger.stats().commits, close: () => ledger.close() }
-}
-
-/** What a careful program does without a thread and without groups. */
-function rawTill(file: string): Till {
-  const db = new Database(file)
-  for (const pragma of ['journal_mode = WAL', 'synchronous = FULL', 'wal_autocheckpoint = 4000']) db.pragma(pragma)
-  for (const ddl of migrations) db.exec(ddl)
-  const read = db.prepare('SELECT credits - debits FROM balances_ WHERE account = ?').pluck()
-  const insert = db.prepare(
-    `INSERT INTO journal (tx_id, at, action, actor, command, ik, body_hash, room_id, live_id, legs, facts, event, reply)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
-  const add = db.prepare(
-    `INSERT INTO balances_ VALUES (?, 'COIN', 'credit', ?, ?, 0, 0)
-     ON CONFLICT (account) DO UPDATE SET debits = debits + excluded.debits, credits = credits + excluded.credits`,
-  )
-  const fill = db.transaction((posts: readonly Post[]) => {
-    for (const { cr, amount } of posts.flatMap(({ transfers }) => transfers)) add.run(cr, 0n, amount)
-  })
-  fill(gifts.wallets(coins))
-  let commits = 0
-  const pay = db.transaction((gift: Charge) => {
-    const [, payer = ''] = gift.payFrom
-    if ((read.get(payer) as number) < Number(gift.value)) return false
-    const { streamer, guild } = splitIncome({ paid: gift.value, bonus: 0n }, gift.terms)
-    const legs = [
-      { dr: payer, cr: gift.sink, amount: gift.value },
-      { dr: 'bean.issued', cr: gift.streamer, amount: streamer },
-      { dr: 'bean.issued', cr: gift.guild ?? '', amount: guild },
-    ]
-    const { origin } = gift
-    const texts = [legsText(legs), '{}', JSON.stringify(gift.event), JSON.stringify(gift.reply)]
-    const about = [
-      gift.txId,
-      gift.at,
-      gift.action,
-      origin.actor,
-      origin.command,
-      origin.ik,
-      origin.bodyHash,
-      gift.roomId,
-      gift.liveId,
-    ]
-    insert.run(...about, ...texts)
-    for (const { dr, cr, amount } of legs) {
-      add.run(dr, amount, 0n)
-      add.run(cr, 0n, amount)
-    }
-    return true
-  }).immediate
-  return {
-    async pay(gift) {
-      commits++
-      return { ok: pay(gift) as boolean }
-    },
-    commits: () => commits,
-    close: async () => void db.close(),
-  }
 }
 
 // ---------------------------------------------------------------- load
@@ -212,6 +133,7 @@ class Drive {
       cpuUs: (user + system) / done,
       mainCpuUs: (mainThreadUs() - mainUs) / done,
       cpuShare: (user + system) / 1_000 / wholeMs,
+      loopP50Ms: lateMs(loop.percentile(50)),
       loopP99Ms: lateMs(loop.percentile(99)),
       loopMaxMs: lateMs(loop.max),
       giftsACommit: done / Math.max(1, this.#till.commits() - commits),

@@ -1,18 +1,29 @@
 /**
  * Gifts acknowledged on disk: how many a second, how long one waits, what it costs, and what the thread of the sockets feels of it.
  *
- * The engine's ledger beside raw better-sqlite3 with a transaction for each gift, and beside no ledger at all, each in a process of its
- * own (`ledger-engine.ts`) with its files in the system's folder for temporary files. Rooms and sockets are left out.
+ * The engine's ledger beside the same path with nothing at its end, raw better-sqlite3 and, where a Postgres is installed, raw `pg` and
+ * the engine's ledger on Postgres: each in a process of its own (`ledger-engine.ts`) with its files in the system's folder for temporary
+ * files, the server of Postgres too. Rooms and sockets are left out.
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { postgresPrograms, startPostgres } from '../../engine/ledger/postgres-server.ts'
 import type { LedgerFigures, LedgerRun, LedgerTask } from './ledger-engine.ts'
+import type { Way } from './ledger-tills.ts'
 import type { Options } from './options.ts'
 import { printCells, type Result, type Target } from './report.ts'
 
 const secondsDefault = 5
-const ways: readonly LedgerTask['way'][] = ['none', 'raw', 'ledger']
-const names: Record<LedgerTask['way'], string> = { none: 'no ledger', raw: 'raw, one by one', ledger: 'ledger' }
+const embedded: readonly Way[] = ['none', 'null', 'raw', 'ledger']
+const onServer: readonly Way[] = ['pg-raw', 'postgres']
+const names: Record<Way, string> = {
+  none: 'generator alone',
+  null: 'keeps nothing',
+  raw: 'raw SQLite, one by one',
+  ledger: 'ledger',
+  'pg-raw': 'raw pg, one by one',
+  postgres: 'ledger on Postgres',
+}
 const ratesOf = ({ rate }: Options): number[] => (rate === undefined ? [1_000, 5_000, 20_000] : [rate])
 const saturatedPerSMin = 30_000
 const p50At = 5_000
@@ -22,9 +33,23 @@ const loopMsMax = 10
 export async function ledger(options: Options): Promise<Result> {
   const seconds = options.seconds ?? secondsDefault
   const all: LedgerFigures[] = []
-  for (const way of ways) all.push(await figuresOf({ way, seconds, rates: ratesOf(options) }, options.nodeFlags))
+  const task = { seconds, rates: ratesOf(options) }
+  for (const way of embedded) all.push(await figuresOf({ way, ...task }, options.nodeFlags))
+  if (postgresPrograms() === undefined) console.log('no Postgres server is installed: left out')
+  else all.push(...(await serverFigures(task, options.nodeFlags)))
   print(all)
   return { scenario: 'ledger', options: { seconds, rates: ratesOf(options) }, figures: all, targets: targetsOf(all) }
+}
+
+async function serverFigures(task: Omit<LedgerTask, 'way'>, flags: readonly string[]): Promise<LedgerFigures[]> {
+  const server = await startPostgres()
+  try {
+    const all: LedgerFigures[] = []
+    for (const way of onServer) all.push(await figuresOf({ way, ...task, databaseUrl: await server.createDatabase() }, flags))
+    return all
+  } finally {
+    await server.stop()
+  }
 }
 
 function figuresOf(task: LedgerTask, flags: readonly string[]): Promise<LedgerFigures> {
@@ -54,13 +79,14 @@ function print(all: readonly LedgerFigures[]): void {
     'CPU us/gift',
     'main thread',
     'CPU %',
+    'loop p50 ms',
     'loop p99 ms',
     'a commit',
   ]
   printCells([head, ...all.flatMap(({ way, runs }) => runs.map((run) => cellsOf(way, run)))])
 }
 
-function cellsOf(way: LedgerTask['way'], run: LedgerRun): string[] {
+function cellsOf(way: Way, run: LedgerRun): string[] {
   return [
     names[way],
     run.rate === 0 ? 'all' : shown(run.rate, 0),
@@ -68,6 +94,7 @@ function cellsOf(way: LedgerTask['way'], run: LedgerRun): string[] {
     ...[run.p50Ms, run.p99Ms, run.maxMs].map((ms) => shown(ms, 1)),
     ...[run.cpuUs, run.mainCpuUs].map((us) => shown(us, 1)),
     shown(run.cpuShare * 100, 0),
+    shown(run.loopP50Ms, 1),
     shown(run.loopP99Ms, 1),
     way === 'none' ? '-' : shown(run.giftsACommit, 1),
   ]

@@ -31,7 +31,8 @@ export const usage = `livehouse bench: real sockets on loopback against the engi
   quiet      1,000 viewers, 10 msg/s: the time from sending to receiving
   idle       10,000 idle connections in one room: memory of each
   plugins    a guard in each place a plugin can run in: CPU of the engine and time, saturated, at 5,000/s and at 20,000/s
-  ledger     gifts acknowledged on disk: saturated, at 1,000/s, 5,000/s and 20,000/s; loop lag; beside raw better-sqlite3
+  ledger     gifts acknowledged on disk: saturated, at 1,000/s, 5,000/s and 20,000/s; loop lag;
+             beside no ledger, raw better-sqlite3 and, where it is installed, Postgres
   all        the six of them
 
   --viewers N       connections in the room, talkers among them

@@ -6,6 +6,7 @@ import { bench } from './runner.ts'
 import { danmaku } from './samples.ts'
 
 const frameBytesMax = 65_536
+const highEventsMax = 200
 
 /** Fresh events: an event keeps its bytes once it is encoded. */
 function committed(count: number): RoomEvent[] {
@@ -32,7 +33,38 @@ for (const encodings of [['json'], ['proto'], ['json', 'proto']] as const)
         isPresent: () => true,
         encodings,
         frameBytesMax,
+        highEventsMax,
       })
     }
     bench(name, run, events)
+  }
+
+/** `senders` people give in turn; those who are here get a frame that shows their own. */
+function gifts(count: number, senders: number): RoomEvent[] {
+  return Array.from({ length: count }, (_, i) => {
+    const from = { id: `viewer-${i % senders}`, name: 'a viewer with a name' }
+    const to = { id: 'streamer', name: 'a streamer with a name' }
+    const price = { count: 1, unitCoin: 10, valueCoin: 10 }
+    const d = { txId: `01JD6QX7M2${String(i).padStart(16, '0')}`, from, to, giftId: `gift-${i % 5}`, name: 'Rose', ...price }
+    const event = RoomEvent.of('demo', 'gift.sent', d, { eid: d.txId, at: 1_760_000_000_000, actor: from.id, from: from.id })
+    event.seq = i + 1
+    return event
+  })
+}
+
+for (const [count, senders, here] of [
+  [200, 200, 0],
+  [201, 20, 0],
+  [1_000, 1_000, 0],
+  [1_000, 1_000, 100],
+  [1_000, 1_000, 1_000],
+] as const)
+  for (const highEventsMax of [200, 100_000]) {
+    const how = highEventsMax < count ? 'collapsed' : 'single'
+    const run = () => {
+      const isPresent = (userId: string) => Number(userId.slice(7)) < here
+      const committed = gifts(count, senders)
+      return buildFrames({ committed, sampled: new Set(), isPresent, encodings: ['json', 'proto'], frameBytesMax, highEventsMax })
+    }
+    bench(`${count} gifts of ${senders}, ${here} of them here, ${how}, per gift`, run, count)
   }

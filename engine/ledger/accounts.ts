@@ -88,4 +88,6 @@ export const accounts = {
   spentOnGifts: 'coin.spent.gift',
   deferred: 'plat.deferred',
   providerFees: 'plat.exp.psp_fee',
+  chargebacks: 'plat.exp.chargeback',
+  adjustments: 'plat.exp.adjust',
 } as const

@@ -18,6 +18,11 @@ export interface AuditState {
   broken: number
   /** Steps that failed: a reader that died, a disk that cannot be read. */
   failures: number
+  /** When the last whole round ended. */
+  lastRoundAt: number | undefined
+}
+export interface Found extends Broken {
+  foundAt: number
 }
 export interface AuditOptions {
   clock: Clock
@@ -29,11 +34,14 @@ export interface AuditOptions {
 
 /** 500 rows a step: 20 ms between them are at most 25,000 rows a second. */
 const busyMs = 20
+/** Kept for operators; a broken file has more than anybody reads. */
+const foundMax = 100
 
 export class AuditLoop {
   readonly #step: () => Promise<AuditStep>
   readonly #options: AuditOptions
-  readonly #state: AuditState = { pos: 0, rows: 0, accounts: 0, rounds: 0, broken: 0, failures: 0 }
+  readonly #state: AuditState = { pos: 0, rows: 0, accounts: 0, rounds: 0, broken: 0, failures: 0, lastRoundAt: undefined }
+  readonly #found = new Map<string, Found>()
   #timer: Timer | undefined
   #isRunning = false
 
@@ -44,6 +52,17 @@ export class AuditLoop {
 
   get state(): Readonly<AuditState> {
     return this.#state
+  }
+
+  /** What was found broken, each once, the first 100. */
+  get found(): readonly Found[] {
+    return [...this.#found.values()]
+  }
+
+  /** Somebody has repaired it, and a round since then found nothing: for whoever stops payments by `state.broken`. */
+  clear(): void {
+    this.#state.broken = 0
+    this.#found.clear()
   }
 
   start(): void {
@@ -63,11 +82,19 @@ export class AuditLoop {
     state.pos = pos
     state.rows += rows
     state.accounts += accounts
+    if (rounds > state.rounds) state.lastRoundAt = this.#options.clock.now()
     state.rounds = rounds
     if (broken.length === 0) return
+    for (const one of broken) this.#keep(one)
     state.broken += broken.length
     this.#options.log?.error({ broken }, 'ledger audit: an invariant is broken')
     this.#options.onBroken?.(broken)
+  }
+
+  #keep(one: Broken): void {
+    const key = JSON.stringify([one.invariant, one.at, one.msg])
+    if (this.#found.size >= foundMax || this.#found.has(key)) return
+    this.#found.set(key, { ...one, foundAt: this.#options.clock.now() })
   }
 
   #later(ms: number): void {

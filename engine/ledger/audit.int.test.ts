@@ -57,13 +57,13 @@ function tamper(sql: string): void {
   db.close()
 }
 /** One whole round. */
-function audited(): Broken[] {
+async function audited(): Promise<Broken[]> {
   const reader = LedgerReader.open(file)
-  const book = Book.open(join(dir, 'ledger-book.db'), reader)
+  const book = await Book.open(join(dir, 'ledger-book.db'), reader)
   const audit = new Audit(reader, book)
   const broken: Broken[] = []
   for (let rounds = 0; rounds === 0; ) {
-    const step = audit.step()
+    const step = await audit.step()
     broken.push(...step.broken)
     rounds = step.rounds
   }
@@ -75,9 +75,9 @@ const found = (broken: readonly Broken[]) => [...new Set(broken.map(({ invariant
 
 test('a sound ledger has nothing broken, holds and all; a second look starts where the first ended', async () => {
   await write(give(100n), gift(99n), give(50n), hold(20n))
-  expect(audited()).toEqual([])
+  expect(await audited()).toEqual([])
   await write(gift(3n))
-  expect(audited()).toEqual([])
+  expect(await audited()).toEqual([])
 })
 
 test.each<[string, string, string[]]>([
@@ -106,13 +106,13 @@ test.each<[string, string, string[]]>([
 ])('%s that was changed is found', async (_, sql, expected) => {
   await write(give(100n), gift(99n), give(50n), hold(20n))
   tamper(sql)
-  expect(found(audited())).toEqual(expected)
+  expect(found(await audited())).toEqual(expected)
 })
 
 test('a key that stands twice is found though the index was taken away', async () => {
   await write(give(1n), give(1n))
   tamper(`DROP INDEX journal_key; UPDATE journal SET ik = 'k1'`)
-  expect(found(audited())).toEqual(['once t1', 'once t2'])
+  expect(found(await audited())).toEqual(['once t1', 'once t2'])
 })
 
 test('what a statement needed to read is audited by that, and a later look goes on from there', async () => {
@@ -128,11 +128,11 @@ test('what a statement needed to read is audited by that, and a later look goes 
 
 test('the book of another journal is thrown away and made again', async () => {
   await write(give(100n))
-  expect(audited()).toEqual([])
+  expect(await audited()).toEqual([])
   for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm']) rmSync(join(dir, name), { force: true })
   n = 10
   await write(give(7n), gift(1n))
-  expect(audited()).toEqual([])
+  expect(await audited()).toEqual([])
 })
 
 test('a book that is no database is made again', async () => {
@@ -140,7 +140,7 @@ test('a book that is no database is made again', async () => {
   const db = new Database(join(dir, 'ledger-book.db'))
   db.exec('CREATE TABLE other (x); PRAGMA user_version = 1')
   db.close()
-  expect(audited()).toEqual([])
+  expect(await audited()).toEqual([])
 })
 
 test('the loop reads on while there is something new, then looks now and then', async () => {

@@ -6,8 +6,8 @@
  *     per slice   a balance is what the legs of its account add up to, holds included; none below zero that must not be
  *     per round   in each ledger all debits are all credits
  *
- *     const audit = new Audit(reader, book)
- *     const { rows, isCaughtUp, broken } = audit.step()     // some ms of work; call it again and again
+ *     const audit = new Audit(source, book)
+ *     const { rows, isCaughtUp, broken } = await audit.step()     // some ms of work; call it again and again
  *
  * Slices are looked at only when the journal has been read to its end, in the same moment: under constant load that comes later, and
  * `pos` shows how far behind it is. What it reads of the journal goes into the book, so the work is done once.
@@ -15,7 +15,8 @@
 import { accountKind } from './accounts.ts'
 import type { Book } from './book.ts'
 import type { JournalRow, Transfer } from './ops.ts'
-import type { AccountBalance, LedgerReader } from './reader.ts'
+import { after, type Soon } from './soon.ts'
+import type { AccountBalance, AuditLook, AuditSlice, LedgerSource, LedgerTotal } from './source.ts'
 import { type SplitTerms, splitIncome, termsProblem } from './split.ts'
 
 export const invariants = {
@@ -52,48 +53,43 @@ const accountsAStep = 500
 const brokenMax = 20
 
 export class Audit {
-  readonly #reader: LedgerReader
+  readonly #source: LedgerSource
   readonly #book: Book
   #afterAccount = ''
   #rounds = 0
 
-  constructor(reader: LedgerReader, book: Book) {
-    this.#reader = reader
+  constructor(source: LedgerSource, book: Book) {
+    this.#source = source
     this.#book = book
   }
 
-  step(): AuditStep {
-    return this.#reader.atOnce(() => {
-      const rows = this.#reader.journalAfter(this.#book.pos, rowsAStep)
-      const broken = rows.flatMap((row, at) => [
-        ...rowProblems(row, (rows[at - 1]?.pos ?? this.#book.pos) + 1),
-        ...this.#onceProblems(row),
-      ])
-      this.#book.fold(rows)
-      const isCaughtUp = rows.length < rowsAStep
-      const accounts = isCaughtUp ? this.#slice(broken) : 0
-      const { pos } = this.#book
-      return { rows: rows.length, pos, isCaughtUp, accounts, rounds: this.#rounds, broken: broken.slice(0, brokenMax) }
-    })
+  /** One at a time: the next one reads from where this one has ended. */
+  step(): Soon<AuditStep> {
+    const ask = { afterPos: this.#book.pos, rowsMax: rowsAStep, afterAccount: this.#afterAccount, accountsMax: accountsAStep }
+    return after(this.#source.look(ask), (look) => this.#checked(look))
   }
 
-  #onceProblems(row: JournalRow): Broken[] {
-    const found = this.#reader.foundAt(row)
-    if (found.length === 1 && found[0] === row.pos) return []
-    return [{ invariant: 'once', at: row.txId, msg: `row ${row.pos} is found at ${found.join(', ') || 'no place'}` }]
+  #checked({ rows, foundAt, slice }: AuditLook): AuditStep {
+    const broken = rows.flatMap((row, at) => [
+      ...rowProblems(row, (rows[at - 1]?.pos ?? this.#book.pos) + 1),
+      ...onceProblems(row, foundAt[at] ?? []),
+    ])
+    this.#book.fold(rows)
+    const accounts = slice ? this.#slice(slice, broken) : 0
+    const { pos } = this.#book
+    const isCaughtUp = slice !== undefined
+    return { rows: rows.length, pos, isCaughtUp, accounts, rounds: this.#rounds, broken: broken.slice(0, brokenMax) }
   }
 
   /** The next accounts by name; at the end the sums, and from the start again. */
-  #slice(broken: Broken[]): number {
-    const balances = this.#reader.balancesAfter(this.#afterAccount, accountsAStep)
+  #slice({ balances, pending, totals }: AuditSlice, broken: Broken[]): number {
     const isLast = balances.length < accountsAStep
     const upTo = isLast ? undefined : (balances.at(-1) as AccountBalance).account
-    const pending = this.#reader.pending()
     for (const balance of balances) broken.push(...this.#balanceProblems(balance, pending.get(balance.account)))
     broken.push(...this.#missing(balances, upTo))
     this.#afterAccount = upTo ?? ''
     if (isLast) {
-      broken.push(...sumProblems(this.#reader.totals()))
+      broken.push(...sumProblems(totals))
       this.#rounds++
     }
     return balances.length
@@ -128,7 +124,12 @@ export class Audit {
   }
 }
 
-const sumProblems = (totals: ReturnType<LedgerReader['totals']>): Broken[] =>
+function onceProblems({ pos, txId }: JournalRow, found: readonly number[]): Broken[] {
+  if (found.length === 1 && found[0] === pos) return []
+  return [{ invariant: 'once', at: txId, msg: `row ${pos} is found at ${found.join(', ') || 'no place'}` }]
+}
+
+const sumProblems = (totals: readonly LedgerTotal[]): Broken[] =>
   totals
     .filter(({ debits, credits }) => debits !== credits)
     .map(({ ledger, debits, credits }) => ({ invariant: 'sums', at: ledger, msg: `debits ${debits}, credits ${credits}` }))

@@ -23,13 +23,19 @@ export interface BackupReport {
 }
 export interface BackupTask {
   dir: string
+  /** Of the ledger, when it is not in `dir`: then there is nothing that could be copied here. */
+  databaseUrl?: string | undefined
   /** Must not exist. */
   to: string
 }
 
 const pagesAStep = 1_000
+const noCopy = 'this ledger is in Postgres, not in a file'
 
-export async function backupLedger({ dir, to }: BackupTask): Promise<BackupReport> {
+/** Rejects on Postgres, which has a better way of its own. */
+export async function backupLedger({ dir, to, databaseUrl }: BackupTask): Promise<BackupReport> {
+  if (databaseUrl)
+    throw new Error(`${noCopy}: pg_dump --schema=livehouse_ledger copies it while it works, pg_restore brings it back`)
   if (existsSync(to)) throw new Error(`${to} exists: a backup never replaces anything`)
   const part = `${to}.part`
   removeDatabase(part)

@@ -11,7 +11,8 @@
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import type { JournalRow } from './ops.ts'
-import type { LedgerReader } from './reader.ts'
+import { after, type Soon } from './soon.ts'
+import type { LedgerSource } from './source.ts'
 
 export interface BookEntry {
   pos: number
@@ -51,14 +52,22 @@ export class Book {
   }
 
   /** `file`: path of ledger-book.db or ':memory:'. A book of another journal, or a damaged one, is thrown away. */
-  static open(file: string, reader: LedgerReader): Book {
+  static open(file: string, source: LedgerSource): Soon<Book> {
+    const book = Book.#sound(file)
+    return book ? after(book.#fits(source), (fits) => (fits ? book : Book.#anew(file, book))) : Book.#anew(file)
+  }
+
+  static #sound(file: string): Book | undefined {
     try {
-      const book = new Book(openFile(file))
-      if (book.#fits(reader)) return book
-      book.close()
+      return new Book(openFile(file))
     } catch (error) {
       if (!(error instanceof Database.SqliteError)) throw error
+      return undefined
     }
+  }
+
+  static #anew(file: string, old?: Book): Book {
+    old?.close()
     for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
     return new Book(openFile(file))
   }
@@ -125,11 +134,11 @@ export class Book {
   }
 
   /** After a restored backup the journal may be another one of the same length: the last row must be the same. */
-  #fits(reader: LedgerReader): boolean {
+  #fits(source: LedgerSource): Soon<boolean> {
     const place = this.#sql.place.get() as { pos: bigint; tx_id: string } | undefined
     if (!place) return true
-    const [row] = reader.journalAfter(Number(place.pos) - 1, 1)
-    return row?.pos === Number(place.pos) && row.txId === place.tx_id
+    const pos = Number(place.pos)
+    return after(source.rowsAt([pos]), ([row]) => row?.pos === pos && row.txId === place.tx_id)
   }
 }
 

@@ -30,8 +30,8 @@ const isFields = (value: unknown): value is Fields => typeof value === 'object' 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const control = /[\u0000-\u001f\u007f]/
 /** Half a surrogate pair would come back from the database as something else, and two keys could become one. */
-const isText = (value: unknown): value is string =>
-  typeof value === 'string' && value.length > 0 && value.length <= textMax && value.isWellFormed() && !control.test(value)
+export const isText = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= textMax && !control.test(value) && value.isWellFormed()
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/
 const txIdPattern = /^[A-Za-z0-9][A-Za-z0-9_:-]{0,79}$/
@@ -81,7 +81,10 @@ function contentProblem(op: Fields): OpProblem | undefined {
       if (!isWhole(op['expiresAt']) || op['expiresAt'] <= (op['at'] as number)) return badOp('expiresAt: later than at')
       return setProblem(op['transfers'])
     case 'charge':
-      return chargeProblem(op)
+      return chargeProblem(op) ?? spendProblem(op['spend'])
+    case 'freeze':
+      if (!isMatch(op['payer'], idPattern)) return badOp(`payer: ${shown(op['payer'])}`)
+      return typeof op['isFrozen'] === 'boolean' ? undefined : badOp(`isFrozen: ${shown(op['isFrozen'])}`)
     case 'post_hold':
     case 'void_hold':
       return isMatch(op['holdId'], txIdPattern) ? undefined : badOp(`holdId: ${shown(op['holdId'])}`)
@@ -112,32 +115,52 @@ function transferProblem({ dr, cr, amount }: Transfer): OpProblem | undefined {
   return isAmount(amount) ? undefined : badAmount(amount)
 }
 
+function spendProblem(spend: unknown): OpProblem | undefined {
+  if (spend === undefined) return undefined
+  if (isFields(spend) && isWindow(spend['minute']) && isWindow(spend['day'])) return undefined
+  return badOp('spend: { minute, day }, each { from, until, max }')
+}
+
+function isWindow(window: unknown): boolean {
+  if (!isFields(window)) return false
+  const { from, until, max } = window
+  return isWhole(from) && isWhole(until) && isWhole(max) && from < until
+}
+
 const walletPattern = /^user\.([A-Za-z0-9_-]{1,64})\.coin\.(?:paid|bonus)$/
 const sinkPattern = /^(?:coin\.spent|escrow)\./
 const earningsPattern = /\.bean\.pending$/
 const isEarnings = (name: unknown) => isMatch(name, earningsPattern) && kindOf(name) !== undefined
 
 /** Narrow on purpose: the template comes from a plugin, and a payer like `coin.issued` would make coins out of nothing. */
-function chargeProblem({ value, payFrom, sink, terms, streamer, guild, ...versions }: Fields): OpProblem | undefined {
+function chargeProblem(op: Fields): OpProblem | undefined {
+  const { value, payFrom, sink, terms, streamer, guild, contractVersion, catalogVersion } = op
   if (!isAmount(value)) return badAmount(value)
-  if (!Array.isArray(payFrom) || payFrom.length === 0 || payFrom.length > payFromMax || new Set(payFrom).size < payFrom.length)
-    return badOp(`payFrom: 1 to ${payFromMax} different accounts`)
-  const payers = new Set<string>()
-  for (const account of payFrom) {
-    const [, payer] = (typeof account === 'string' && walletPattern.exec(account)) || []
-    if (payer === undefined) return badAccount(account)
-    payers.add(payer)
-  }
-  if (payers.size > 1) return badOp('payFrom: accounts of one user')
+  const problem = payersProblem(payFrom)
+  if (problem) return problem
   if (!isMatch(sink, sinkPattern) || kindOf(sink)?.ledger !== 'COIN') return badAccount(sink)
   if (!isEarnings(streamer)) return badAccount(streamer)
   if (guild !== undefined && !isEarnings(guild)) return badAccount(guild)
-  for (const name of ['contractVersion', 'catalogVersion'])
-    if (!isText(versions[name])) return badOp(`${name}: ${shown(versions[name])}`)
+  if (!isText(contractVersion)) return badOp(`contractVersion: ${shown(contractVersion)}`)
+  if (!isText(catalogVersion)) return badOp(`catalogVersion: ${shown(catalogVersion)}`)
   if (!isFields(terms)) return badOp('terms')
-  const problem = termsProblem(terms as unknown as SplitTerms)
-  if (problem !== undefined) return badOp(problem)
+  const bad = termsProblem(terms as unknown as SplitTerms)
+  if (bad !== undefined) return badOp(bad)
   if ((terms['guildBps'] as number) > 0 && guild === undefined)
     return { code: 'ledger.bad_set', msg: 'the terms give a guild its share, and there is none' }
+  return undefined
+}
+
+function payersProblem(payFrom: unknown): OpProblem | undefined {
+  const isList = Array.isArray(payFrom) && payFrom.length > 0 && payFrom.length <= payFromMax
+  if (!isList || payFrom.some((account, at) => payFrom.indexOf(account) < at))
+    return badOp(`payFrom: 1 to ${payFromMax} different accounts`)
+  let first: string | undefined
+  for (const account of payFrom) {
+    const [, payer] = (typeof account === 'string' && walletPattern.exec(account)) || []
+    if (payer === undefined) return badAccount(account)
+    first ??= payer
+    if (payer !== first) return badOp('payFrom: accounts of one user')
+  }
   return undefined
 }

@@ -1,6 +1,7 @@
 /** Entry of the ledger thread, the only writer of ledger.db: one batch per message. `open.ts` starts it. */
-import { Applier, type ApplierAnswer, type ApplierAsk } from './applier.ts'
+import { Applier } from './applier.ts'
+import { type PackedAnswer, type PackedAsk, packedHandler } from './sent.ts'
 import type { SqliteLedgerOptions } from './sqlite-ledger.ts'
 import { serve } from './thread.ts'
 
-serve<SqliteLedgerOptions, ApplierAsk, ApplierAnswer>((options) => new Applier(options))
+serve<SqliteLedgerOptions, PackedAsk, PackedAnswer>((options) => packedHandler(new Applier(options)))

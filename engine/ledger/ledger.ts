@@ -4,6 +4,8 @@
  *
  *     const ledger = new Ledger(new SqliteLedger({ file }))
  *     const [result] = ledger.batch([{ op: 'post', txId, at, action: 'recharge', origin, transfers }])
+ *
+ * `AsyncLedger` is the same on a storage that answers later: same rules, same order, one batch at a time.
  */
 import type { Balance, LedgerOp, LedgerResult } from './ops.ts'
 import { type Decided, type Found, Rules, type Wanted, zeroBalance } from './rules.ts'
@@ -16,6 +18,15 @@ export interface LedgerStorage {
   /** Of the last row; 0 before the first. */
   lastPos(): number
 }
+
+/** The same of a database that is somewhere else. */
+export interface AsyncLedgerStorage {
+  read(wanted: Wanted): Promise<Found>
+  write(decided: Decided): Promise<void>
+}
+
+const isSomething = ({ rows, holds }: Decided): boolean => rows.length > 0 || holds.length > 0
+const brokenText = 'a write failed: open the ledger again'
 
 export class Ledger {
   readonly #storage: LedgerStorage
@@ -37,11 +48,11 @@ export class Ledger {
    * failed fsync leaves that open. So this object is of no use any more; open the file again and ask again with the same keys.
    */
   batch(ops: readonly LedgerOp[]): LedgerResult[] {
-    if (this.#isBroken) throw new Error('a write failed: open the ledger again')
+    if (this.#isBroken) throw new Error(brokenText)
     try {
       const plan = this.#rules.plan(ops)
       const { results, decided } = this.#rules.decide(plan, this.#storage.read(plan.wanted))
-      if (decided.rows.length > 0 || decided.holds.length > 0) this.#storage.write(decided)
+      if (isSomething(decided)) this.#storage.write(decided)
       return results
     } catch (error) {
       this.#isBroken = true
@@ -51,8 +62,56 @@ export class Ledger {
 
   /** From memory or disk; zero for an account that nothing was ever posted to. */
   balanceOf(account: string): Balance {
-    const onDisk = () =>
-      this.#storage.read({ accounts: [account], txIds: [], keys: [], holds: [], due: undefined }).balances.get(account)
+    const onDisk = () => this.#storage.read(onlyBalance(account)).balances.get(account)
     return this.#rules.balanceOf(account) ?? onDisk() ?? zeroBalance()
   }
 }
+
+export class AsyncLedger {
+  readonly #storage: AsyncLedgerStorage
+  readonly #rules: Rules
+  #isBroken = false
+  #isBusy = false
+
+  /** `pos`: of the last row of the storage; 0 before the first. */
+  constructor(storage: AsyncLedgerStorage, pos: number) {
+    this.#storage = storage
+    this.#rules = new Rules(pos)
+  }
+
+  get pos(): number {
+    return this.#rules.pos
+  }
+
+  /** As of `Ledger`. A second batch before the first one is answered would be decided on balances that may never be written. */
+  async batch(ops: readonly LedgerOp[]): Promise<LedgerResult[]> {
+    if (this.#isBroken) throw new Error(brokenText)
+    if (this.#isBusy) throw new Error('one batch at a time')
+    this.#isBusy = true
+    try {
+      const plan = this.#rules.plan(ops)
+      const { results, decided } = this.#rules.decide(plan, await this.#storage.read(plan.wanted))
+      if (isSomething(decided)) await this.#storage.write(decided)
+      return results
+    } catch (error) {
+      this.#isBroken = true
+      throw error
+    } finally {
+      this.#isBusy = false
+    }
+  }
+
+  async balanceOf(account: string): Promise<Balance> {
+    const onDisk = async () => (await this.#storage.read(onlyBalance(account))).balances.get(account)
+    return this.#rules.balanceOf(account) ?? (await onDisk()) ?? zeroBalance()
+  }
+}
+
+const onlyBalance = (account: string): Wanted => ({
+  accounts: [account],
+  txIds: [],
+  keys: [],
+  holds: [],
+  payers: [],
+  due: undefined,
+})

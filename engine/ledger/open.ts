@@ -7,6 +7,7 @@
  *     await ledger.close()
  *
  * In `dir`: ledger.db (the truth), ledger.lock (held by the one writer), ledger-book.db (derived; may be deleted while nothing runs).
+ * With `databaseUrl` Postgres has the journal, and only the book is in `dir`. No two processes share a book: each has its own `dir`.
  * `openLedgerInline` is the same without threads, for the simulation and unit tests: it answers within microtasks.
  */
 import { join } from 'node:path'
@@ -16,10 +17,13 @@ import { Applier, type ApplierAnswer, type ApplierAsk } from './applier.ts'
 import type { Broken } from './audit.ts'
 import { AuditLoop } from './audit-loop.ts'
 import type { LedgerOp, LedgerResult } from './ops.ts'
+import type { PostgresOptions } from './postgres-connection.ts'
 import { LedgerQueue, type LedgerState, type LedgerStats, type Writer } from './queue.ts'
 import { LedgerReader } from './reader.ts'
 import { type ReadAnswer, type ReadAsk, Reading } from './reading.ts'
 import { LedgerReads, type ReadLine } from './reads.ts'
+import { roomsFileOf } from './rooms.ts'
+import { type PackedAnswer, type PackedAsk, packOps, unpackResults } from './sent.ts'
 import { inMemory } from './sqlite-ledger.ts'
 import { Thread } from './thread.ts'
 
@@ -76,42 +80,65 @@ export class OpenLedger {
   }
 }
 
-/** Rejects when another process holds the ledger of this folder, or the file cannot be opened. */
-export async function openLedger(options: LedgerOptions & { dir: string }): Promise<OpenLedger> {
-  const { dir, pagesMax } = options
-  const file = join(dir, 'ledger.db')
-  const writer = new ThreadWriter({ file, pagesMax }, (reason) => queue.writerGone(reason))
-  const { pos } = await writer.reopen()
-  const queue: LedgerQueue = new LedgerQueue(writer, pos, options)
-  return new OpenLedger(queue, new ReaderLine({ file, bookFile: join(dir, 'ledger-book.db') }), options)
+export interface FolderOptions extends LedgerOptions {
+  /** Of ledger.db and ledger-book.db; of the book alone with `databaseUrl`. */
+  dir: string
+  /** A Postgres database that holds the ledger instead of ledger.db: postgres://user:password@host:5432/database. */
+  databaseUrl?: string | undefined
 }
 
-/** `file`: path of ledger.db, or ':memory:'. */
-export function openLedgerInline({ file, ...options }: LedgerOptions & { file: string }): OpenLedger {
+/** Rejects when another process holds this ledger, or it cannot be opened. */
+export async function openLedger(options: FolderOptions): Promise<OpenLedger> {
+  const { dir, databaseUrl: url, pagesMax } = options
+  const bookFile = join(dir, 'ledger-book.db')
+  const place = url === undefined ? { file: join(dir, 'ledger.db') } : { url }
+  const writer = new ThreadWriter({ ...place, pagesMax }, (reason) => queue.writerGone(reason))
+  const { pos } = await writer.reopen().catch(async (error) => {
+    await writer.close()
+    throw url === undefined ? error : new Error(`the database of the ledger cannot be used: ${error.message}`)
+  })
+  const queue: LedgerQueue = new LedgerQueue(writer, pos, options)
+  return new OpenLedger(queue, new ReaderLine({ ...place, bookFile }), options)
+}
+
+export interface InlineOptions extends LedgerOptions {
+  /** Path of ledger.db, or ':memory:'. */
+  file: string
+  /** What stands between the queue and the writer: a simulated thread that is slow, fails or dies. */
+  through?: ((writer: Writer) => Writer) | undefined
+}
+
+export function openLedgerInline({ file, through = (writer) => writer, ...options }: InlineOptions): OpenLedger {
   const applier = new Applier({ file, pagesMax: options.pagesMax })
   const run = async (ask: ApplierAsk) => applier.handle(ask)
-  const writer: Writer = { run: (ops) => run({ ops }), reopen: () => run({ reopen: true }), close: async () => applier.close() }
-  const reader = file === inMemory ? applier.storage.reader() : LedgerReader.open(file)
+  const writer = through({ run: (ops) => run({ ops }), reopen: () => run({ reopen: true }), close: async () => applier.close() })
+  const reader = file === inMemory ? applier.storage.reader() : LedgerReader.open(file, roomsFileOf(file))
   const reading = new Reading(reader, file === inMemory ? inMemory : file.replace(/(\.db)?$/, '-book.db'))
   const line: ReadLine = { ask: async (ask) => reading.handle(ask), close: async () => reading.close() }
   return new OpenLedger(new LedgerQueue(writer, reader.lastPos(), options), line, options)
 }
 
+/** ledger.db, or a Postgres database. */
+export type LedgerPlace = { file: string } | PostgresOptions
+
 /** The writer thread; `openLedger` puts the queue before it. */
 export class ThreadWriter implements Writer {
-  readonly #thread: Thread<ApplierAsk, ApplierAnswer>
+  readonly #thread: Thread<PackedAsk, PackedAnswer>
 
-  constructor(data: { file: string; pagesMax: number | undefined }, onGone: (reason: string) => void) {
-    this.#thread = new Thread(new URL('./ledger-worker.ts', import.meta.url), data, onGone)
+  constructor(data: LedgerPlace & { pagesMax?: number | undefined }, onGone: (reason: string) => void) {
+    const entry = 'url' in data ? './postgres-ledger-worker.ts' : './ledger-worker.ts'
+    this.#thread = new Thread(new URL(entry, import.meta.url), data, onGone)
   }
 
-  run(ops: readonly LedgerOp[]): Promise<ApplierAnswer> {
-    return this.#thread.ask({ ops })
+  async run(ops: readonly LedgerOp[]): Promise<ApplierAnswer> {
+    const { results, pos } = await this.#thread.ask({ packed: packOps(ops) })
+    return { results: unpackResults(ops, results), pos }
   }
 
   async reopen(): Promise<ApplierAnswer> {
     await this.#thread.start()
-    return this.#thread.ask({ reopen: true })
+    const { pos } = await this.#thread.ask({ reopen: true })
+    return { results: [], pos }
   }
 
   close(): Promise<void> {
@@ -128,8 +155,9 @@ export class ThreadWriter implements Writer {
 class ReaderLine implements ReadLine {
   readonly #thread: Thread<ReadAsk, ReadAnswer>
 
-  constructor(data: { file: string; bookFile: string }) {
-    this.#thread = new Thread(new URL('./reader-worker.ts', import.meta.url), data)
+  constructor(data: LedgerPlace & { bookFile: string }) {
+    const entry = 'url' in data ? './postgres-reader-worker.ts' : './reader-worker.ts'
+    this.#thread = new Thread(new URL(entry, import.meta.url), data)
   }
 
   async ask(ask: ReadAsk): Promise<ReadAnswer> {

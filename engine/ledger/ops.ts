@@ -6,6 +6,7 @@
  * Asking twice is safe: the same key (actor, command, ik) with the same body, or the same txId with the same origin and content, gets
  * the first answer with `replayed: true`, and nothing else happens. That is how to find out what became of an op whose answer was lost.
  */
+import type { Exceeded } from './payers.ts'
 import type { SplitTerms } from './split.ts'
 
 export interface Transfer {
@@ -61,6 +62,26 @@ export interface Charge extends Entry {
   /** Contract and catalogue that the terms and the price come from. */
   contractVersion: string
   catalogVersion: string
+  /** Refused with `limit.exceeded` when the payer would have spent more in a window than its `max`, this charge included. */
+  spend?: Spend | undefined
+}
+export interface Spend {
+  minute: SpendWindow
+  day: SpendWindow
+}
+/** Epoch ms, half-open. */
+export interface SpendWindow {
+  from: number
+  until: number
+  /** Coins. */
+  max: number
+}
+/** No charge of this payer is posted from now on, or they are posted again. A row without transfers. */
+export interface Freeze extends Entry {
+  op: 'freeze'
+  /** `<id>` of `user.<id>.coin.paid`. */
+  payer: string
+  isFrozen: boolean
 }
 /** Set amounts aside: they can be spent by nobody until posted, voided, or `expiresAt`. */
 export interface Hold extends Entry {
@@ -79,10 +100,12 @@ export interface Expire {
   at: number
   limit: number
 }
-export type LedgerOp = Post | Charge | Hold | SettleHold | Expire
+export type LedgerOp = Post | Charge | Freeze | Hold | SettleHold | Expire
 
 export const ledgerErrors = {
   'wallet.insufficient': 'The accounts do not hold enough.',
+  'wallet.frozen': 'Nothing is paid from this wallet until it is freed.',
+  'limit.exceeded': 'The payer would spend more than they may in this minute or day.',
   'ledger.bad_op': 'A field is missing, of the wrong type or too long.',
   'ledger.bad_amount': 'An amount is not a whole number above zero, or larger than an account can hold.',
   'ledger.bad_account': 'No account of the chart has this name.',
@@ -96,7 +119,7 @@ export type LedgerErrorCode = keyof typeof ledgerErrors
 
 export type LedgerResult =
   | { ok: true; txId: string; pos: number; replayed: boolean; reply: Readonly<Record<string, unknown>> }
-  | { ok: false; code: LedgerErrorCode; msg: string }
+  | { ok: false; code: LedgerErrorCode; msg: string; exceeded?: Exceeded }
 
 /** A row of the journal: what happened, the legs, and the event. Nothing in it ever changes. */
 export interface JournalRow {

@@ -42,7 +42,7 @@ test('at its bound the queue rejects at once, and nothing of that happens', asyn
 })
 
 test('a failed write closes it; it tries again with growing pauses; listeners hear of both', async () => {
-  const { ledger, clock } = open({ pagesMax: 30 })
+  const { ledger, clock } = open({ pagesMax: 24 }) // less free than a check writes, 17 pages
   const states: string[] = []
   ledger.onState((state) => states.push(state))
   ledger.onState(() => {

@@ -7,39 +7,47 @@
  *     for (let pos = 0, page; (page = reader.journalAfter(pos, 500)).length > 0; pos = page.at(-1).pos) handOn(page)
  */
 import Database from 'better-sqlite3'
-import { accountKind, type Ledger } from './accounts.ts'
-import type { Balance, JournalRow } from './ops.ts'
-import { type BalanceColumns, type JournalColumns, toBalance, toRow } from './rows.ts'
-import { availableOf, zeroBalance } from './rules.ts'
+import type { Ledger } from './accounts.ts'
+import type { JournalRow } from './ops.ts'
+import type { Payer } from './payers.ts'
+import { RoomIndex } from './rooms.ts'
+import { type BalanceColumns, type JournalColumns, type PayerColumns, toBalance, toPayer, toRow } from './rows.ts'
+import { zeroBalance } from './rules.ts'
+import {
+  type AccountBalance,
+  type AuditAsk,
+  type AuditLook,
+  type LedgerSource,
+  type LedgerTotal,
+  type PendingLeg,
+  pageOf,
+  pendingSums,
+  withSums,
+} from './source.ts'
 
-export const pageMax = 1_000
+export type { AccountBalance } from './source.ts'
 
-export interface AccountBalance extends Balance {
-  account: string
-  ledger: Ledger
-  /** What stands on its normal side less what stands on the other. */
-  balance: bigint
-  /** Less what holds have set aside. */
-  available: bigint
-}
-
-export class LedgerReader {
+export class LedgerReader implements LedgerSource {
   readonly #db: Database.Database
   readonly #own: boolean
   readonly #sql: ReturnType<typeof prepare>
+  readonly #roomsFile: string | undefined
+  #rooms: RoomIndex | undefined
 
-  private constructor(db: Database.Database, own: boolean) {
+  private constructor(db: Database.Database, own: boolean, roomsFile?: string) {
     this.#db = db
     this.#own = own
     this.#sql = prepare(db)
+    this.#roomsFile = roomsFile
   }
 
-  static open(file: string): LedgerReader {
+  /** `roomsFile`: path of ledger-rooms.db; without it rows of a room are looked for in the whole journal. */
+  static open(file: string, roomsFile?: string): LedgerReader {
     const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 5_000 })
     try {
       db.defaultSafeIntegers(true)
       db.pragma('query_only = ON')
-      return new LedgerReader(db, true)
+      return new LedgerReader(db, true, roomsFile)
     } catch (error) {
       db.close()
       throw error
@@ -63,7 +71,34 @@ export class LedgerReader {
 
   /** Those of `roomId`: what a room that starts has not yet seen. */
   roomJournalAfter(roomId: string, pos: number, limit: number): JournalRow[] {
+    const positions = this.#withRooms((rooms) => {
+      rooms.catchUp()
+      return rooms.after(roomId, pos, pageOf(limit))
+    })
+    if (positions) return this.rowsAt(positions)
     return (this.#sql.roomAfter.all(roomId, pos, pageOf(limit)) as JournalColumns[]).map(toRow)
+  }
+
+  /** Nothing where there is no index: what it would say is in the journal as well. One that fails is opened anew the next time. */
+  #withRooms<T>(use: (rooms: RoomIndex) => T): T | undefined {
+    if (this.#roomsFile === undefined) return undefined
+    try {
+      this.#rooms ??= RoomIndex.open(this.#roomsFile, this.#db)
+      return use(this.#rooms)
+    } catch {
+      this.#rooms?.close()
+      this.#rooms = undefined
+      return undefined
+    }
+  }
+
+  factsAfter(pos: number, limit: number): JournalRow[] {
+    return (this.#sql.factsAfter.all(pos, pageOf(limit)) as JournalColumns[]).map(toRow)
+  }
+
+  payerOf(payer: string): Payer | undefined {
+    const columns = this.#sql.payer.get(payer) as PayerColumns | undefined
+    return columns && toPayer(columns)
   }
 
   rowOf(txId: string): JournalRow | undefined {
@@ -71,8 +106,12 @@ export class LedgerReader {
     return columns && toRow(columns)
   }
 
-  /** Positions at which the indexes find this row: [pos] and nothing else, or the file is damaged. */
-  foundAt({ txId, actor, command, ik }: JournalRow): number[] {
+  rowsAt(positions: readonly number[]): JournalRow[] {
+    const found = positions.map((pos) => this.#sql.at.get(pos) as JournalColumns | undefined)
+    return found.filter((columns) => columns !== undefined).map(toRow)
+  }
+
+  #foundAt({ txId, actor, command, ik }: JournalRow): number[] {
     const byTx = this.#sql.posByTx.all(txId) as { pos: bigint }[]
     const byKey = ik === undefined ? byTx : (this.#sql.posByKey.all(actor, command, ik) as { pos: bigint }[])
     return [...new Set([...byTx, ...byKey].map(({ pos }) => Number(pos)))]
@@ -92,23 +131,8 @@ export class LedgerReader {
     return columns.map((row) => withSums(row.account, toBalance(row)))
   }
 
-  /** What pending holds set aside, by account. */
-  pending(): Map<string, { debits: bigint; credits: bigint }> {
-    const sums = new Map<string, { debits: bigint; credits: bigint }>()
-    const of = (account: string) => {
-      const sum = sums.get(account) ?? { debits: 0n, credits: 0n }
-      sums.set(account, sum)
-      return sum
-    }
-    for (const { dr, cr, amount } of this.#sql.pending.iterate() as Iterable<{ dr: string; cr: string; amount: bigint }>) {
-      of(dr).debits += amount
-      of(cr).credits += amount
-    }
-    return sums
-  }
-
   /** Sums over all accounts of each ledger. */
-  totals(): { ledger: Ledger; debits: bigint; credits: bigint }[] {
+  totals(): LedgerTotal[] {
     const rows = this.#sql.totals.all() as { ledger: Ledger; dHigh: bigint; dLow: bigint; cHigh: bigint; cLow: bigint }[]
     return rows.map(({ ledger, dHigh, dLow, cHigh, cLow }) => ({
       ledger,
@@ -117,12 +141,22 @@ export class LedgerReader {
     }))
   }
 
-  /** All that `read` reads belongs to one moment. Short work only. */
-  atOnce<T>(read: () => T): T {
+  /** In one read transaction. Short work only. */
+  look({ afterPos, rowsMax, afterAccount, accountsMax }: AuditAsk): AuditLook {
+    this.#withRooms((rooms) => rooms.step())
+    const read = (): AuditLook => {
+      const rows = this.journalAfter(afterPos, rowsMax)
+      const foundAt = rows.map((row) => this.#foundAt(row))
+      if (rows.length >= rowsMax) return { rows, foundAt }
+      const balances = this.balancesAfter(afterAccount, accountsMax)
+      const pending = pendingSums(this.#sql.pending.iterate() as Iterable<PendingLeg>)
+      return { rows, foundAt, slice: { balances, pending, totals: balances.length < accountsMax ? this.totals() : [] } }
+    }
     return this.#db.transaction(read).deferred()
   }
 
   close(): void {
+    this.#rooms?.close()
     if (this.#own) this.#db.close()
   }
 
@@ -139,21 +173,8 @@ export class LedgerReader {
 
 /** 4 MB a step. */
 const backupPages = 1_000
-const pageOf = (limit: number): number => Math.max(0, Math.min(Math.trunc(limit), pageMax))
 /** Sums of many accounts may leave 64 bits: they are added in two halves. */
 const half = 2n ** 32n
-
-function withSums(account: string, balance: Balance): AccountBalance {
-  const kind = accountKind(account)
-  const { debits, credits } = balance
-  return {
-    account,
-    ledger: kind?.ledger as Ledger,
-    ...balance,
-    balance: kind?.normal === 'debit' ? debits - credits : credits - debits,
-    available: availableOf(account, balance),
-  }
-}
 
 function prepare(db: Database.Database) {
   const q = (text: string) => db.prepare(text)
@@ -161,7 +182,12 @@ function prepare(db: Database.Database) {
     lastPos: q('SELECT coalesce(max(pos), 0) AS pos FROM journal'),
     after: q('SELECT * FROM journal WHERE pos > ? ORDER BY pos LIMIT ?'),
     roomAfter: q('SELECT * FROM journal WHERE room_id = ? AND pos > ? ORDER BY pos LIMIT ?'),
+    factsAfter: q(
+      'SELECT * FROM journal INDEXED BY journal_facts WHERE room_id IS NULL AND event IS NOT NULL AND pos > ? ORDER BY pos LIMIT ?',
+    ),
+    payer: q('SELECT * FROM payers WHERE payer = ?'),
     byTx: q('SELECT * FROM journal WHERE tx_id = ?'),
+    at: q('SELECT * FROM journal WHERE pos = ?'),
     posByTx: q('SELECT pos FROM journal WHERE tx_id = ?'),
     posByKey: q('SELECT pos FROM journal WHERE actor = ? AND command = ? AND ik = ?'),
     balance: q('SELECT account, debits, credits, pending_debits, pending_credits FROM balances_ WHERE account = ?'),

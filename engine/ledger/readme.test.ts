@@ -11,9 +11,9 @@ import { SqliteLedger } from './sqlite-ledger.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const page = readFileSync(`${here}README.md`, 'utf8')
-const queries = [...page.matchAll(/```sql\n-- (?<title>.+)\n(?<sql>[^`]+)```/g)].map(
-  ({ groups }) => groups as { title: string; sql: string },
-)
+const queries = [...page.matchAll(/```sql\n-- (?<title>.+)\n(?<sql>[^`]+)```/g)]
+  .map(({ groups }) => groups as { title: string; sql: string })
+  .filter(({ title }) => !title.includes('Postgres'))
 const origin = { actor: 'ann', command: 'c' }
 
 let dir: string

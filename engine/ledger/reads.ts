@@ -12,9 +12,11 @@
  */
 import type { AuditStep } from './audit.ts'
 import type { JournalRow } from './ops.ts'
+import type { Payer } from './payers.ts'
 import { LedgerUnavailable } from './queue.ts'
 import type { AccountBalance } from './reader.ts'
 import type { ReadAnswer, ReadAsk, ReadAsks, ReadName } from './reading.ts'
+import type { LedgerTotal } from './source.ts'
 import { type StatementEntry, type StatementQuery, type StatementSource, statement } from './statements.ts'
 
 export interface ReadLine {
@@ -48,6 +50,16 @@ export class LedgerReads implements StatementSource {
     return this.#ask('journal', { afterPos, limit, roomId })
   }
 
+  /** Committed rows after `afterPos` that carry an event and belong to no room, in order, at most 1,000. */
+  factsAfter(afterPos: number, limit: number): Promise<JournalRow[]> {
+    return this.#ask('facts', { afterPos, limit })
+  }
+
+  /** Undefined for one who never paid and was never frozen. */
+  payer(payer: string): Promise<Payer | undefined> {
+    return this.#ask('payer', { payer })
+  }
+
   row(txId: string): Promise<JournalRow | undefined> {
     return this.#ask('row', { txId })
   }
@@ -60,6 +72,11 @@ export class LedgerReads implements StatementSource {
   /** All accounts by name, after `account`, at most 1,000. */
   balancesAfter(account: string, limit: number): Promise<AccountBalance[]> {
     return this.#ask('balancesAfter', { account, limit })
+  }
+
+  /** Sums over all accounts of each ledger that has some. */
+  totals(): Promise<LedgerTotal[]> {
+    return this.#ask('totals', {})
   }
 
   /** Text in pieces; throws a RangeError on a question that has no meaning. */

@@ -4,6 +4,7 @@
  */
 import { accountKind } from './accounts.ts'
 import type { Balance, HoldRow, JournalRow, Transfer } from './ops.ts'
+import type { Payer } from './payers.ts'
 
 export interface JournalColumns {
   pos: bigint
@@ -33,6 +34,15 @@ export interface HoldColumns {
   legs: string
   expires_at: bigint
   state: HoldRow['state']
+}
+
+export interface PayerColumns {
+  payer: string
+  is_frozen: bigint
+  minute_at: bigint
+  minute_coins: bigint
+  day_at: bigint
+  day_coins: bigint
 }
 
 /** `JSON.stringify` has no bigint; names of accounts need no escapes. */
@@ -76,4 +86,13 @@ export const toHold = ({ hold_id, legs, expires_at, state }: HoldColumns): HoldR
   transfers: legsOf(legs),
   expiresAt: Number(expires_at),
   state,
+})
+
+export const toPayer = ({ payer, is_frozen, minute_at, minute_coins, day_at, day_coins }: PayerColumns): Payer => ({
+  payer,
+  isFrozen: is_frozen !== 0n,
+  minuteAt: Number(minute_at),
+  minuteCoins: Number(minute_coins),
+  dayAt: Number(day_at),
+  dayCoins: Number(day_coins),
 })

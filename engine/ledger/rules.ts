@@ -15,6 +15,7 @@ import type {
   Charge,
   Entry,
   Expire,
+  Freeze,
   Hold,
   HoldRow,
   JournalRow,
@@ -24,8 +25,10 @@ import type {
   SettleHold,
   Transfer,
 } from './ops.ts'
+import { type Exceeded, newPayer, type Payer, payerOf, spending } from './payers.ts'
 import { legsText } from './rows.ts'
-import { type SplitTerms, splitIncome } from './split.ts'
+import { SentCharge } from './sent.ts'
+import { type Shares, type Spent, type SplitTerms, splitIncome } from './split.ts'
 
 /** What a batch needs to know. */
 export interface Wanted {
@@ -33,6 +36,8 @@ export interface Wanted {
   txIds: string[]
   keys: { actor: string; command: string; ik: string }[]
   holds: string[]
+  /** Of those who pay. */
+  payers: string[]
   /** Pending holds that are over at `at`, oldest first, then by id. */
   due: { at: number; limit: number } | undefined
 }
@@ -43,6 +48,8 @@ export interface Found {
   rows: readonly JournalRow[]
   /** Those of `holds`, and after them the due ones. */
   holds: readonly HoldRow[]
+  /** One who is new is missing. */
+  payers: readonly Payer[]
 }
 /** A new row, and the texts that are written for it: made while an op can still be refused alone. */
 export interface NewRow {
@@ -54,6 +61,7 @@ export interface Decided {
   rows: readonly NewRow[]
   balances: ReadonlyMap<string, Balance>
   holds: readonly HoldRow[]
+  payers: readonly Payer[]
 }
 export interface Plan {
   ops: readonly LedgerOp[]
@@ -67,9 +75,11 @@ const balancesMax = 200_000
 
 class Refused extends Error {
   readonly code: LedgerErrorCode
-  constructor(code: LedgerErrorCode, message: string) {
+  readonly exceeded: Exceeded | undefined
+  constructor(code: LedgerErrorCode, message: string, exceeded?: Exceeded) {
     super(message)
     this.code = code
+    this.exceeded = exceeded
   }
 }
 
@@ -88,13 +98,27 @@ interface Cell extends Balance {
   account: string
   isDebit: boolean
   mayBeNegative: boolean
-  /** The op that saved it last. */
+  ledger: string
+  /** The op that saved it last, and the batch that it was last written with. */
   savedBy: number
+  touchedBy: number
 }
 function cellOf(account: string, { debits, credits, pendingDebits, pendingCredits }: Balance): Cell {
   const kind = accountKind(account)
   const [isDebit, mayBeNegative] = [kind?.normal === 'debit', kind?.mayBeNegative === true]
-  return { account, isDebit, mayBeNegative, savedBy: 0, debits, credits, pendingDebits, pendingCredits }
+  const ledger = kind?.ledger ?? ''
+  return {
+    account,
+    ledger,
+    isDebit,
+    mayBeNegative,
+    savedBy: 0,
+    touchedBy: 0,
+    debits,
+    credits,
+    pendingDebits,
+    pendingCredits,
+  }
 }
 const balanceIn = ({ debits, credits, pendingDebits, pendingCredits }: Balance): Balance => ({
   debits,
@@ -109,26 +133,74 @@ interface Saved extends Balance {
 
 /** One batch under way. */
 interface Batch {
+  number: number
   rows: NewRow[]
   byTx: Map<string, JournalRow>
   byKey: Map<string, JournalRow>
   holds: Map<string, HoldRow>
   touchedHolds: Map<string, HoldRow>
   touched: Map<string, Balance>
+  touchedPayers: Map<string, Payer>
   /** Cells that the op under way has changed, as they were before it. */
   saved: Saved[]
 }
 
 interface Made {
   legs: readonly Transfer[]
-  facts?: Readonly<Record<string, unknown>>
-  reply?: Readonly<Record<string, unknown>>
+  legsText?: string
+  /** As JSON. */
+  facts: string
+  /** Coins that the payer has left, of a charge. */
+  balance?: bigint
+}
+
+/** A row of this batch. Its texts are what counts; what is in them is looked at only when the same key comes again within the batch. */
+class FreshRow implements JournalRow {
+  readonly pos: number
+  readonly txId: string
+  readonly at: number
+  readonly action: string
+  readonly actor: string
+  readonly command: string
+  readonly ik: string | undefined
+  readonly bodyHash: string | undefined
+  readonly roomId: string | undefined
+  readonly liveId: string | undefined
+  readonly legs: readonly Transfer[]
+  readonly #text: NewRow['text']
+
+  constructor(pos: number, { txId, at, action, origin, roomId, liveId }: Entry, legs: readonly Transfer[], text: NewRow['text']) {
+    this.pos = pos
+    this.txId = txId
+    this.at = at
+    this.action = action
+    this.actor = origin.actor
+    this.command = origin.command
+    this.ik = origin.ik
+    this.bodyHash = origin.bodyHash
+    this.roomId = roomId
+    this.liveId = liveId
+    this.legs = legs
+    this.#text = text
+  }
+
+  get facts(): JournalRow['facts'] {
+    return JSON.parse(this.#text.facts)
+  }
+  get event(): JournalRow['event'] {
+    return this.#text.event === null ? undefined : JSON.parse(this.#text.event)
+  }
+  get reply(): JournalRow['reply'] {
+    return JSON.parse(this.#text.reply)
+  }
 }
 
 export class Rules {
   readonly #cells = new Map<string, Cell>()
-  /** Counts ops. */
+  readonly #payers = new Map<string, Payer>()
+  /** Counts ops, and batches. */
   #op = 0
+  #batch = 0
   #pos: number
 
   /** `pos`: of the last row of the journal; 0 before the first. */
@@ -143,13 +215,14 @@ export class Rules {
 
   plan(ops: readonly LedgerOp[]): Plan {
     if (this.#cells.size > balancesMax) this.#cells.clear()
+    if (this.#payers.size > balancesMax) this.#payers.clear()
     const refused = new Map<number, LedgerResult>()
     for (const [at, op] of ops.entries()) {
       const problem = opProblem(op)
       if (problem) refused.set(at, { ok: false, ...problem })
     }
     const sound = refused.size === 0 ? ops : ops.filter((_, at) => !refused.has(at))
-    return { ops, refused, wanted: wantedBy(sound, (account) => this.#cells.has(account)) }
+    return { ops, refused, wanted: wantedBy(sound, this.#cells, this.#payers) }
   }
 
   /** Answers in the order of the ops. What it decided counts from now on in memory: write it, or `forget`. */
@@ -158,15 +231,19 @@ export class Rules {
       if (!this.#cells.has(account)) this.#cells.set(account, cellOf(account, found.balances.get(account) ?? zeroBalance()))
     }
     for (const account of wanted.accounts) keep(account)
+    for (const payer of wanted.payers) this.#payers.set(payer, newPayer(payer))
+    for (const payer of found.payers) this.#payers.set(payer.payer, payer)
     for (const { transfers } of found.holds) for (const { dr, cr } of transfers) for (const account of [dr, cr]) keep(account)
-    const batch = newBatch(found)
+    const batch = newBatch(++this.#batch, found)
     const results = ops.map((op, at) => refused.get(at) ?? this.#decide(op, batch))
-    return { results, decided: { rows: batch.rows, balances: batch.touched, holds: [...batch.touchedHolds.values()] } }
+    const [holds, payers] = [[...batch.touchedHolds.values()], [...batch.touchedPayers.values()]]
+    return { results, decided: { rows: batch.rows, balances: batch.touched, holds, payers } }
   }
 
   /** Nothing that was decided since the last write happened, as far as memory goes. */
   forget(pos: number): void {
     this.#cells.clear()
+    this.#payers.clear()
     this.#pos = pos
   }
 
@@ -181,12 +258,17 @@ export class Rules {
     this.#op++
     try {
       const result = op.op === 'expire' ? this.#expire(op, batch) : (answered(op, batch) ?? this.#post(op, batch))
-      for (const { cell } of batch.saved) batch.touched.set(cell.account, cell)
+      for (const { cell } of batch.saved) {
+        if (cell.touchedBy === batch.number) continue
+        cell.touchedBy = batch.number
+        batch.touched.set(cell.account, cell)
+      }
       return result
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       for (const { cell, ...before } of batch.saved) Object.assign(cell, before)
-      return { ok: false, code: error.code, msg: error.message }
+      const { code, message, exceeded } = error
+      return exceeded ? { ok: false, code, msg: message, exceeded } : { ok: false, code, msg: message }
     }
   }
 
@@ -194,9 +276,11 @@ export class Rules {
     switch (op.op) {
       case 'post':
         this.#move(op.transfers, batch)
-        return this.#record(op, batch, { legs: op.transfers })
+        return this.#record(op, batch, { legs: op.transfers, facts: '{}' })
       case 'charge':
         return this.#charge(op, batch)
+      case 'freeze':
+        return this.#freeze(op, batch)
       case 'hold':
         return this.#hold(op, batch)
       default:
@@ -207,39 +291,46 @@ export class Rules {
   // ------------------------------------------------------------------ kinds of ops
 
   #charge(op: Charge, batch: Batch): LedgerResult {
+    const before = this.#payer(payerOf(op))
+    const payer = spending(before, op)
+    if (before.isFrozen) throw new Refused('wallet.frozen', `the wallet of ${before.payer} is frozen`)
+    if ('window' in payer) throw new Refused('limit.exceeded', `at most ${payer.max} in this ${payer.window}`, payer)
     const spent = { paid: 0n, bonus: 0n }
-    const transfers: Transfer[] = []
+    const legs: Leg[] = []
+    const sink = this.#known(op.sink)
+    const payers = op.payFrom.map((account) => this.#known(account))
     let left = op.value
-    for (const account of op.payFrom) {
-      const has = this.#available(account)
+    for (const cell of payers) {
+      const has = available(cell, cell.isDebit)
       const amount = has < left ? has : left
       if (amount <= 0n) continue
-      transfers.push({ dr: account, cr: op.sink, amount })
-      spent[account.endsWith('.bonus') ? 'bonus' : 'paid'] += amount
+      legs.push({ from: cell, to: sink, amount })
+      spent[cell.account.endsWith('.bonus') ? 'bonus' : 'paid'] += amount
       left -= amount
     }
     if (left > 0n) throw new Refused('wallet.insufficient', `${left} of ${op.value} are missing`)
     const shares = splitIncome(spent, op.terms)
-    if (shares.streamer > 0n) transfers.push({ dr: 'bean.issued', cr: op.streamer, amount: shares.streamer })
-    if (shares.guild > 0n) transfers.push({ dr: 'bean.issued', cr: op.guild as string, amount: shares.guild })
-    this.#move(transfers, batch)
-    const balance = op.payFrom.reduce((sum, account) => sum + this.#available(account), 0n)
-    return this.#record(op, batch, {
-      legs: transfers,
-      facts: {
-        value: String(op.value),
-        paid: String(spent.paid),
-        bonus: String(spent.bonus),
-        income: String(shares.income),
-        streamer: String(shares.streamer),
-        guild: String(shares.guild),
-        platform: String(shares.platform),
-        terms: plainTerms(op.terms),
-        contractVersion: op.contractVersion,
-        catalogVersion: op.catalogVersion,
-      },
-      reply: { balanceCoin: wireAmount(balance) },
+    const from = this.#known('bean.issued')
+    if (shares.streamer > 0n) legs.push({ from, to: this.#known(op.streamer), amount: shares.streamer })
+    if (shares.guild > 0n) legs.push({ from, to: this.#known(op.guild as string), amount: shares.guild })
+    for (const leg of legs) this.#moveLeg(leg, batch)
+    this.#checkSaved(batch)
+    const balance = payers.reduce((sum, cell) => sum + available(cell, cell.isDebit), 0n)
+    const result = this.#record(op, batch, {
+      legs: legs.map(({ from, to, amount }) => ({ dr: from.account, cr: to.account, amount })),
+      legsText: `[${legs.map(textOfLeg).join(',')}]`,
+      facts: chargeFacts(op, spent, shares),
+      balance,
     })
+    if (payer !== before) this.#putPayer(payer, batch)
+    return result
+  }
+
+  #freeze(op: Freeze, batch: Batch): LedgerResult {
+    const { payer, isFrozen } = op
+    const result = this.#record(op, batch, { legs: [], facts: jsonText('facts', { payer, isFrozen }) })
+    this.#putPayer({ ...this.#payer(payer), isFrozen }, batch)
+    return result
   }
 
   #hold(op: Hold, batch: Batch): LedgerResult {
@@ -247,7 +338,7 @@ export class Rules {
     this.#checkSaved(batch)
     const { txId: holdId, transfers, expiresAt } = op
     const held = transfers.map(({ dr, cr, amount }) => [dr, cr, String(amount)])
-    const result = this.#record(op, batch, { legs: [], facts: { holdId, expiresAt, held } })
+    const result = this.#record(op, batch, { legs: [], facts: jsonText('facts', { holdId, expiresAt, held }) })
     putHold(batch, { holdId, transfers, expiresAt, state: 'pending' })
     return result
   }
@@ -261,7 +352,10 @@ export class Rules {
     const isPosted = op.op === 'post_hold'
     for (const transfer of hold.transfers) this.#pend(transfer, -1n, batch)
     if (isPosted) this.#move(hold.transfers, batch)
-    const result = this.#record(op, batch, { legs: isPosted ? hold.transfers : [], facts: { holdId: op.holdId } })
+    const result = this.#record(op, batch, {
+      legs: isPosted ? hold.transfers : [],
+      facts: jsonText('facts', { holdId: op.holdId }),
+    })
     putHold(batch, { ...hold, state: isPosted ? 'posted' : 'voided' })
     return result
   }
@@ -279,10 +373,26 @@ export class Rules {
 
   // ------------------------------------------------------------------ balances
 
-  /** To be changed: how it was is kept until the op is decided. */
-  #cell(account: string, batch: Batch): Cell {
+  #payer(payer: string): Payer {
+    const known = this.#payers.get(payer)
+    if (!known) throw new Error(`${payer} was not read`)
+    return known
+  }
+
+  /** Last of all in an op: what is refused after it would have to be taken back. */
+  #putPayer(payer: Payer, batch: Batch): void {
+    this.#payers.set(payer.payer, payer)
+    batch.touchedPayers.set(payer.payer, payer)
+  }
+
+  #known(account: string): Cell {
     const cell = this.#cells.get(account)
     if (!cell) throw new Error(`${account} was not read`) // ours: posting to a balance that was not read would forget the old one
+    return cell
+  }
+
+  /** To be changed: how it was is kept until the op is decided. */
+  #saved(cell: Cell, batch: Batch): Cell {
     if (cell.savedBy === this.#op) return cell
     cell.savedBy = this.#op
     const { debits, credits, pendingDebits, pendingCredits } = cell
@@ -290,18 +400,20 @@ export class Rules {
     return cell
   }
 
+  #moveLeg({ from, to, amount }: Leg, batch: Batch): void {
+    this.#saved(from, batch).debits += amount
+    this.#saved(to, batch).credits += amount
+  }
+
   #move(transfers: readonly Transfer[], batch: Batch): void {
-    for (const { dr, cr, amount } of transfers) {
-      this.#cell(dr, batch).debits += amount
-      this.#cell(cr, batch).credits += amount
-    }
+    for (const { dr, cr, amount } of transfers) this.#moveLeg({ from: this.#known(dr), to: this.#known(cr), amount }, batch)
     this.#checkSaved(batch)
   }
 
   /** Set aside (1) or let go (-1). */
   #pend({ dr, cr, amount }: Transfer, sign: bigint, batch: Batch): void {
-    this.#cell(dr, batch).pendingDebits += sign * amount
-    this.#cell(cr, batch).pendingCredits += sign * amount
+    this.#saved(this.#known(dr), batch).pendingDebits += sign * amount
+    this.#saved(this.#known(cr), batch).pendingCredits += sign * amount
   }
 
   /** After the whole set: what a set takes from an account it may have put there. Whatever was held can then be posted as well. */
@@ -314,42 +426,52 @@ export class Rules {
     }
   }
 
-  #available(account: string): bigint {
-    const cell = this.#cells.get(account) as Cell
-    return available(cell, cell.isDebit)
-  }
-
   // ------------------------------------------------------------------ the journal
 
-  #record(op: Entry, batch: Batch, made: Made): LedgerResult {
-    const { txId, origin } = op
-    const row: JournalRow = {
-      pos: this.#pos + 1,
-      txId,
-      at: op.at,
-      action: op.action,
-      actor: origin.actor,
-      command: origin.command,
-      ik: origin.ik,
-      bodyHash: origin.bodyHash,
-      roomId: op.roomId,
-      liveId: op.liveId,
-      legs: made.legs,
-      facts: made.facts ?? {},
-      event: op.event && { t: op.event.t, d: { ...op.event.d, txId } },
-      reply: { ...op.reply, txId, ...made.reply },
-    }
-    const text = {
-      legs: legsText(row.legs),
-      facts: jsonText('facts', row.facts),
-      event: row.event ? jsonText('event', row.event) : null,
-      reply: jsonText('reply', row.reply),
-    }
+  #record(op: Entry, batch: Batch, { legs, legsText: knownLegs, facts, balance }: Made): LedgerResult {
+    const { txId } = op
+    const balanceCoin = balance === undefined ? undefined : wireAmount(balance)
+    const reply =
+      op instanceof SentCharge ? { txId, balanceCoin } : { ...op.reply, txId, ...(balanceCoin !== undefined && { balanceCoin }) }
+    const text = { legs: knownLegs ?? legsText(legs), facts, ...textsOf(op, reply) }
+    const row = new FreshRow(this.#pos + 1, op, legs, text)
     this.#pos = row.pos
     batch.rows.push({ row, text })
     remember(batch, row)
-    return { ok: true, txId, pos: row.pos, replayed: false, reply: row.reply }
+    return { ok: true, txId, pos: row.pos, replayed: false, reply }
   }
+}
+
+interface Leg {
+  from: Cell
+  to: Cell
+  amount: bigint
+}
+const textOfLeg = ({ from, to, amount }: Leg): string => `["${from.ledger}","${from.account}","${to.account}",${amount}]`
+
+/** Written by hand: as an object through JSON.stringify it took as long as all decisions about a gift. */
+function chargeFacts({ value, terms, contractVersion, catalogVersion }: Charge, { paid, bonus }: Spent, shares: Shares): string {
+  const { income, streamer, guild, platform } = shares
+  return (
+    `{"value":"${value}","paid":"${paid}","bonus":"${bonus}","income":"${income}","streamer":"${streamer}","guild":"${guild}",` +
+    `"platform":"${platform}","terms":${termsText(terms)},` +
+    `"contractVersion":${JSON.stringify(contractVersion)},"catalogVersion":${JSON.stringify(catalogVersion)}}`
+  )
+}
+
+const termsText = ({ streamerBps, guildBps, paidBps, bonusBps }: SplitTerms): string =>
+  `{"streamerBps":${streamerBps},"guildBps":${guildBps},"paidBps":${paidBps},"bonusBps":${bonusBps}}`
+
+/** Of the event and the reply, as they are written. Refuses what is no JSON or too long. */
+function textsOf(op: Entry, reply: Readonly<Record<string, unknown>>): { event: string | null; reply: string } {
+  const { txId } = op
+  if (op instanceof SentCharge)
+    return {
+      event: short('event', op.eventText(txId)),
+      reply: short('reply', op.replyText(txId, reply['balanceCoin'] as string)),
+    }
+  const event = op.event && { t: op.event.t, d: { ...op.event.d, txId } }
+  return { event: event ? jsonText('event', event) : null, reply: jsonText('reply', reply) }
 }
 
 function jsonText(name: string, value: object): string {
@@ -359,18 +481,25 @@ function jsonText(name: string, value: object): string {
   } catch (error) {
     throw new Refused('ledger.bad_op', `${name}: ${error instanceof Error ? error.message : error}`)
   }
-  if (text.length > jsonCharsMax) throw new Refused('ledger.bad_op', `${name}: longer than ${jsonCharsMax} characters`)
+  return short(name, text)
+}
+
+function short<T extends string | null>(name: string, text: T): T {
+  if (text !== null && text.length > jsonCharsMax)
+    throw new Refused('ledger.bad_op', `${name}: longer than ${jsonCharsMax} characters`)
   return text
 }
 
-function newBatch({ rows, holds }: Found): Batch {
+function newBatch(number: number, { rows, holds }: Found): Batch {
   const batch: Batch = {
+    number,
     rows: [],
     byTx: new Map(),
     byKey: new Map(),
     holds: new Map(holds.map((hold) => [hold.holdId, hold])),
     touchedHolds: new Map(),
     touched: new Map(),
+    touchedPayers: new Map(),
     saved: [],
   }
   for (const row of rows) remember(batch, row)
@@ -423,12 +552,14 @@ function isSameContent(op: Exclude<LedgerOp, Expire>, { legs, facts }: JournalRo
         legs[0]?.cr === op.sink &&
         facts['contractVersion'] === op.contractVersion &&
         facts['catalogVersion'] === op.catalogVersion &&
-        JSON.stringify(facts['terms']) === JSON.stringify(plainTerms(op.terms))
+        JSON.stringify(facts['terms']) === termsText(op.terms)
       )
     case 'hold': {
       const held = op.transfers.map(({ dr, cr, amount }) => [dr, cr, String(amount)])
       return facts['expiresAt'] === op.expiresAt && JSON.stringify(facts['held']) === JSON.stringify(held)
     }
+    case 'freeze':
+      return facts['payer'] === op.payer && facts['isFrozen'] === op.isFrozen
     default:
       return facts['holdId'] === op.holdId && facts['held'] === undefined && (op.op === 'post_hold') === legs.length > 0
   }
@@ -436,9 +567,11 @@ function isSameContent(op: Exclude<LedgerOp, Expire>, { legs, facts }: JournalRo
 
 // ------------------------------------------------------------------ what to read
 
-function wantedBy(ops: readonly LedgerOp[], isKnown: (account: string) => boolean): Wanted {
+type Names = Pick<ReadonlyMap<string, unknown>, 'has'>
+function wantedBy(ops: readonly LedgerOp[], knownAccounts: Names, knownPayers: Names): Wanted {
   const accounts = new Set<string>()
-  const wanted: Wanted = { accounts: [], txIds: [], keys: [], holds: [], due: undefined }
+  const payers = new Set<string>()
+  const wanted: Wanted = { accounts: [], txIds: [], keys: [], holds: [], payers: [], due: undefined }
   for (const op of ops) {
     if (op.op === 'expire') {
       const { at = 0, limit = 0 } = wanted.due ?? {}
@@ -449,11 +582,14 @@ function wantedBy(ops: readonly LedgerOp[], isKnown: (account: string) => boolea
     const { actor, command, ik } = op.origin
     if (ik !== undefined) wanted.keys.push({ actor, command, ik })
     if (op.op === 'post_hold' || op.op === 'void_hold') wanted.holds.push(op.holdId)
-    for (const account of accountsOf(op)) accounts.add(account)
+    for (const account of accountsOf(op)) if (!knownAccounts.has(account)) accounts.add(account)
+    const payer = op.op === 'charge' ? payerOf(op) : op.op === 'freeze' ? op.payer : undefined
+    if (payer !== undefined && !knownPayers.has(payer)) payers.add(payer)
   }
   // One that this batch settles first must not keep the next one from expiring.
   if (wanted.due) wanted.due.limit += wanted.holds.length
-  wanted.accounts = [...accounts].filter((account) => !isKnown(account))
+  wanted.accounts = [...accounts]
+  wanted.payers = [...payers]
   return wanted
 }
 
@@ -463,7 +599,7 @@ function accountsOf(op: Exclude<LedgerOp, Expire>): string[] {
     case 'hold':
       return op.transfers.flatMap(({ dr, cr }) => [dr, cr])
     case 'charge':
-      return [...op.payFrom, op.sink, op.streamer, 'bean.issued', ...(op.guild === undefined ? [] : [op.guild])]
+      return [...op.payFrom, op.sink, op.streamer, 'bean.issued', op.guild ?? op.streamer]
     default:
       return []
   }
@@ -472,9 +608,3 @@ function accountsOf(op: Exclude<LedgerOp, Expire>): string[] {
 /** Over the wire an integer as far as JavaScript has integers, a text beyond. */
 export const wireAmount = (amount: bigint): number | string =>
   amount <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(amount) : String(amount)
-const plainTerms = ({ streamerBps, guildBps, paidBps, bonusBps }: SplitTerms): SplitTerms => ({
-  streamerBps,
-  guildBps,
-  paidBps,
-  bonusBps,
-})

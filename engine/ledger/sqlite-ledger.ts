@@ -12,7 +12,17 @@ import { accountKind } from './accounts.ts'
 import type { LedgerStorage } from './ledger.ts'
 import type { Balance, HoldRow, JournalRow } from './ops.ts'
 import { LedgerReader } from './reader.ts'
-import { type BalanceColumns, type HoldColumns, type JournalColumns, legsText, toBalance, toHold, toRow } from './rows.ts'
+import {
+  type BalanceColumns,
+  type HoldColumns,
+  type JournalColumns,
+  legsText,
+  type PayerColumns,
+  toBalance,
+  toHold,
+  toPayer,
+  toRow,
+} from './rows.ts'
 import type { Decided, Found, NewRow, Wanted } from './rules.ts'
 import { migrations } from './schema.ts'
 
@@ -26,6 +36,8 @@ export interface SqliteLedgerOptions {
 }
 
 export const inMemory = ':memory:'
+/** Accounts whose rows are known, some 100 bytes each; at the bound all are forgotten. */
+const idsMax = 200_000
 /** Bytes that a check writes: enough to need pages of its own. */
 const checkBytes = 65_536
 
@@ -33,6 +45,10 @@ export class SqliteLedger implements LedgerStorage {
   readonly #lock: Database.Database | undefined
   readonly #db: Database.Database
   readonly #sql: ReturnType<typeof prepare>
+  /** Of rows in `balances_`. */
+  readonly #ids = new Map<string, number>()
+  /** Of rows in `payers`. */
+  readonly #payerIds = new Map<string, number>()
   /** Ids that grow are new when they are beyond this one: looking for them would cost each gift a search in vain. */
   #lastTxId: string
 
@@ -49,17 +65,27 @@ export class SqliteLedger implements LedgerStorage {
     }
   }
 
-  read({ accounts, txIds, keys, holds, due }: Wanted): Found {
+  read({ accounts, txIds, keys, holds, payers, due }: Wanted): Found {
     const sql = this.#sql
     const rows = new Map<string, JournalRow>()
     const keep = (row: unknown) => {
       if (row) rows.set((row as JournalColumns).tx_id, toRow(row as JournalColumns))
     }
     for (const txId of txIds) if (txId <= this.#lastTxId) keep(sql.byTx.get(txId))
-    for (const { actor, command, ik } of keys) keep(sql.byKey.get(actor, command, ik))
+    for (const { actor, command, ik } of keys) {
+      const pos = sql.posByKey.get(actor, command, ik)
+      if (pos !== undefined) keep(sql.at.get(pos))
+    }
     const found = this.#holds(holds, due)
     const named = found.flatMap(({ transfers }) => transfers.flatMap(({ dr, cr }) => [dr, cr]))
-    return { balances: this.#balances(new Set([...accounts, ...named])), rows: [...rows.values()], holds: found }
+    const balances = this.#balances(new Set([...accounts, ...named]))
+    const known = payers.map((payer) => sql.payer.get(payer) as PayerColumns | undefined)
+    return {
+      balances,
+      rows: [...rows.values()],
+      holds: found,
+      payers: known.filter((columns) => columns !== undefined).map(toPayer),
+    }
   }
 
   #holds(ids: readonly string[], due: Wanted['due']): HoldRow[] {
@@ -81,14 +107,38 @@ export class SqliteLedger implements LedgerStorage {
     this.#transaction(() => {
       const sql = this.#sql
       for (const row of decided.rows) sql.insert.run(fromRow(row))
-      for (const [account, { debits, credits, pendingDebits, pendingCredits }] of decided.balances) {
-        const kind = accountKind(account)
-        sql.putBalance.run(account, kind?.ledger, kind?.normal, debits, credits, pendingDebits, pendingCredits)
-      }
+      for (const [account, { debits, credits, pendingDebits, pendingCredits }] of decided.balances)
+        sql.setBalance.run(debits, credits, pendingDebits, pendingCredits, this.#idOf(account))
       for (const { holdId, transfers, expiresAt, state } of decided.holds)
         sql.putHold.run(holdId, legsText(transfers), expiresAt, state)
+      for (const { payer, isFrozen, minuteAt, minuteCoins, dayAt, dayCoins } of decided.payers)
+        sql.setPayer.run(isFrozen ? 1 : 0, minuteAt, minuteCoins, dayAt, dayCoins, this.#payerIdOf(payer))
     })
     for (const { row } of decided.rows) if (row.txId > this.#lastTxId) this.#lastTxId = row.txId
+  }
+
+  /** Of its row, which is made when it is not there. */
+  #idOf(account: string): number {
+    const known = this.#ids.get(account)
+    if (known !== undefined) return known
+    if (this.#ids.size >= idsMax) this.#ids.clear()
+    const id = Number(this.#sql.idOf.get(account) ?? this.#added(account))
+    this.#ids.set(account, id)
+    return id
+  }
+
+  #payerIdOf(payer: string): number {
+    const known = this.#payerIds.get(payer)
+    if (known !== undefined) return known
+    if (this.#payerIds.size >= idsMax) this.#payerIds.clear()
+    const id = Number(this.#sql.payerIdOf.get(payer) ?? this.#sql.addPayer.run(payer).lastInsertRowid)
+    this.#payerIds.set(payer, id)
+    return id
+  }
+
+  #added(account: string): number | bigint {
+    const kind = accountKind(account)
+    return this.#sql.addBalance.run(account, kind?.ledger, kind?.normal).lastInsertRowid
   }
 
   lastPos(): number {
@@ -124,6 +174,8 @@ export class SqliteLedger implements LedgerStorage {
 
   /** What is thrown here would hide why the write failed; the connection is closed after that anyway. */
   #rollBack(): void {
+    this.#ids.clear()
+    this.#payerIds.clear()
     try {
       if (this.#db.inTransaction) this.#sql.rollback.run()
     } catch {}
@@ -138,7 +190,9 @@ function prepare(db: Database.Database) {
     rollback: q('ROLLBACK'),
     balance: q('SELECT account, debits, credits, pending_debits, pending_credits FROM balances_ WHERE account = ?'),
     byTx: q('SELECT * FROM journal WHERE tx_id = ?'),
-    byKey: q('SELECT * FROM journal WHERE actor = ? AND command = ? AND ik = ?'),
+    // In the index alone: nearly all keys are new.
+    posByKey: q('SELECT pos FROM journal WHERE actor = ? AND command = ? AND ik = ?').pluck(),
+    at: q('SELECT * FROM journal WHERE pos = ?'),
     hold: q('SELECT * FROM holds WHERE hold_id = ?'),
     due: q(`SELECT * FROM holds WHERE state = 'pending' AND expires_at <= ? ORDER BY expires_at, hold_id LIMIT ?`),
     // Bytes and UTF-16 order ids alike: they are ASCII.
@@ -148,15 +202,19 @@ function prepare(db: Database.Database) {
       `INSERT INTO journal (pos, tx_id, at, action, actor, command, ik, body_hash, room_id, live_id, legs, facts, event, reply)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
-    putBalance: q(
-      `INSERT INTO balances_ (account, ledger, normal, debits, credits, pending_debits, pending_credits) VALUES (?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (account) DO UPDATE SET debits = excluded.debits, credits = excluded.credits,
-       pending_debits = excluded.pending_debits, pending_credits = excluded.pending_credits`,
+    idOf: q('SELECT id FROM balances_ WHERE account = ?').pluck(),
+    addBalance: q(
+      `INSERT INTO balances_ (account, ledger, normal, debits, credits, pending_debits, pending_credits) VALUES (?, ?, ?, 0, 0, 0, 0)`,
     ),
+    setBalance: q('UPDATE balances_ SET debits = ?, credits = ?, pending_debits = ?, pending_credits = ? WHERE id = ?'),
     putHold: q(
       `INSERT INTO holds (hold_id, legs, expires_at, state) VALUES (?, ?, ?, ?)
        ON CONFLICT (hold_id) DO UPDATE SET state = excluded.state`,
     ),
+    payer: q('SELECT * FROM payers WHERE payer = ?'),
+    payerIdOf: q('SELECT id FROM payers WHERE payer = ?').pluck(),
+    addPayer: q('INSERT INTO payers (payer, is_frozen, minute_at, minute_coins, day_at, day_coins) VALUES (?, 0, 0, 0, 0, 0)'),
+    setPayer: q('UPDATE payers SET is_frozen = ?, minute_at = ?, minute_coins = ?, day_at = ?, day_coins = ? WHERE id = ?'),
     putCheck: q(
       'INSERT INTO write_check (id, bytes) VALUES (1, randomblob(?)) ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes',
     ),
