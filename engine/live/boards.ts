@@ -1,9 +1,13 @@
 /**
  * The boards of a room: who gave most in this live, today, this week, in all. Derived from the gifts in the order of the ledger, and
- * nothing else: built anew from the journal they are the same.
+ * nothing else: built anew from the journal they are the same. A gift that an operator gives back later stays: boards tell what was given.
  *
- * Days begin at midnight of the platform's clock (`boardOffsetMinutes` east of UTC), weeks on Monday. A window that is over is forgotten
- * here; statements have it.
+ * Each board has windows: a day begins at midnight of the platform's clock (`offsetMinutes` east of UTC), a week on Monday, a live with
+ * its opening; `total` has one. Here are the windows that run; `board-keeper.ts` has those that are over.
+ *
+ *     boards.turn(now, liveId)
+ *     boards.add({ member: 'ann', name: 'Ann', coin: 30n, pos }, windowsOf(at, liveId, offsetMinutes))
+ *     boards.rows('day', 10)
  */
 import type { boards as boardNames } from '../../schemas/messages.ts'
 import { Board, type Standing } from './board.ts'
@@ -13,76 +17,82 @@ export interface Given {
   member: string
   name: string
   coin: bigint
-  at: number
   /** Position in the journal. */
   pos: number
-  liveId: string | undefined
 }
 export interface BoardRow {
   member: { id: string; name: string }
   scoreCoin: string
 }
+/** A day as 2026-01-31, a week by its Monday, a live by its id; '' for `total`. */
+export type Windows = readonly (readonly [board: BoardName, win: string])[]
 
 const dayMs = 86_400_000
 /** 1970-01-01 was a Thursday. */
 const mondayOffsetDays = 3
+const dateOf = (day: number): string => new Date(day * dayMs).toISOString().slice(0, 10)
+
+/** The windows that something of `at`, in the live `liveId`, belongs to. */
+export function windowsOf(at: number, liveId: string | undefined, offsetMinutes: number): Windows {
+  const day = Math.floor((at + offsetMinutes * 60_000) / dayMs)
+  const monday = day - ((((day + mondayOffsetDays) % 7) + 7) % 7)
+  const live = liveId === undefined ? [] : [['live', liveId] as const]
+  return [['total', ''], ['day', dateOf(day)], ['week', dateOf(monday)], ...live]
+}
 
 export class Boards {
-  readonly #offsetMs: number
+  readonly #offsetMinutes: number
   readonly #boards: Record<BoardName, Board> = { live: new Board(), day: new Board(), week: new Board(), total: new Board() }
+  readonly #windows = new Map<BoardName, string>([['total', '']])
   readonly #names = new Map<string, string>()
   readonly #changed = new Set<BoardName>()
   readonly #shown = new Map<BoardName, string>()
+  /** No window but `live` can turn within `[from, to)`. */
+  #steady = { from: 0, to: 0 }
   #liveId: string | undefined
-  #day = -1
-  #week = -1
 
   constructor(offsetMinutes: number) {
-    this.#offsetMs = offsetMinutes * 60_000
+    this.#offsetMinutes = offsetMinutes
   }
 
-  /** Of which live the board `live` is. */
-  live(liveId: string | undefined): void {
-    if (liveId === this.#liveId) return
+  /** Which windows run now; those that ran before are emptied. */
+  turn(now: number, liveId: string | undefined): void {
+    if (now >= this.#steady.from && now < this.#steady.to && liveId === this.#liveId) return
+    const offsetMs = this.#offsetMinutes * 60_000
+    const from = Math.floor((now + offsetMs) / dayMs) * dayMs - offsetMs
+    this.#steady = { from, to: from + dayMs }
     this.#liveId = liveId
-    this.#clear('live')
+    const windows = new Map(windowsOf(now, liveId, this.#offsetMinutes))
+    for (const board of ['live', 'day', 'week'] as const) {
+      const win = windows.get(board)
+      if (win === this.#windows.get(board)) continue
+      if (win === undefined) this.#windows.delete(board)
+      else this.#windows.set(board, win)
+      if (this.#boards[board].size === 0) continue
+      this.#boards[board].clear()
+      this.#changed.add(board)
+    }
   }
 
-  add({ member, name, coin, at, pos, liveId }: Given): void {
+  /** Undefined for `live` while nothing is live. */
+  windowOf(board: BoardName): string | undefined {
+    return this.#windows.get(board)
+  }
+
+  /** To those of `windows` that run. */
+  add({ member, name, coin, pos }: Given, windows: Windows): void {
     this.#names.set(member, name)
-    const names: BoardName[] = ['total']
-    if (liveId !== undefined && liveId === this.#liveId) names.push('live')
-    const { day, week } = this.#windowsOf(at)
-    if (day === this.#day) names.push('day')
-    if (week === this.#week) names.push('week')
-    for (const board of names) {
+    for (const [board, win] of windows) {
+      if (this.#windows.get(board) !== win) continue
       this.#boards[board].add(member, coin, pos)
       this.#changed.add(board)
     }
   }
 
-  /** The windows that `now` is in; what belongs to others goes. */
-  turn(now: number): void {
-    const { day, week } = this.#windowsOf(now)
-    if (day !== this.#day) this.#clear('day')
-    if (week !== this.#week) this.#clear('week')
-    this.#day = day
-    this.#week = week
-  }
-
-  nextTurnAt(now: number): number {
-    return (Math.floor((now + this.#offsetMs) / dayMs) + 1) * dayMs - this.#offsetMs
-  }
-
-  #windowsOf(at: number): { day: number; week: number } {
-    const day = Math.floor((at + this.#offsetMs) / dayMs)
-    return { day, week: Math.floor((day + mondayOffsetDays) / 7) }
-  }
-
-  #clear(board: BoardName): void {
-    if (this.#boards[board].size === 0) return
-    this.#boards[board].clear()
-    this.#changed.add(board)
+  /** As it was kept. */
+  restore(board: BoardName, { name, ...standing }: Standing & { name: string }): void {
+    this.#names.set(standing.member, name)
+    this.#boards[board].add(standing.member, standing.score, standing.reachedAt)
   }
 
   rows(board: BoardName, limit: number): BoardRow[] {
@@ -105,14 +115,15 @@ export class Boards {
   }
 
   /** Boards whose first `limit` are not what they were when this was asked last. */
-  takeChanged(limit: number): { board: BoardName; rows: BoardRow[] }[] {
-    const taken: { board: BoardName; rows: BoardRow[] }[] = []
+  takeChanged(limit: number): { board: BoardName; rows: BoardRow[]; window?: string }[] {
+    const taken: { board: BoardName; rows: BoardRow[]; window?: string }[] = []
     for (const board of this.#changed) {
       const rows = this.rows(board, limit)
       const shown = JSON.stringify(rows)
       if (this.#shown.get(board) === shown) continue
       this.#shown.set(board, shown)
-      taken.push({ board, rows })
+      const win = this.#windows.get(board)
+      taken.push({ board, rows, ...(win ? { window: win } : {}) })
     }
     this.#changed.clear()
     return taken

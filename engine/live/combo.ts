@@ -37,6 +37,8 @@ export class Combos {
   readonly #max: number
   /** By key; in the order of the last send, which is not the order of expiry: timeouts differ by gift. */
   readonly #running = new Map<string, ComboState>()
+  /** The one that ends next, as long as it is known: asked for with every gift, and there may be thousands. */
+  #next: ComboState | undefined
 
   /** `max`: running combos of a room; past it the one sent to longest ago ends early. */
   constructor(max: number) {
@@ -54,6 +56,7 @@ export class Combos {
       ended.push(combo)
       combo = undefined
     }
+    if (this.#next === this.#running.get(key)) this.#next = undefined
     this.#running.delete(key)
     const next: ComboState = combo
       ? { ...combo, comboCount: combo.comboCount + 1 }
@@ -72,10 +75,12 @@ export class Combos {
     next.totalCoin += send.valueCoin
     next.expiresAt = send.at + send.timeoutMs
     this.#running.set(key, next)
+    if (this.#running.size === 1 || (this.#next && next.expiresAt < this.#next.expiresAt)) this.#next = next
     if (this.#running.size > this.#max) {
       const [oldest] = this.#running
       if (oldest) {
         this.#running.delete(oldest[0])
+        if (this.#next === oldest[1]) this.#next = undefined
         ended.push(oldest[1])
       }
     }
@@ -84,15 +89,17 @@ export class Combos {
 
   /** Those whose time is over, in the order in which it ended; they are forgotten. */
   ended(now: number): ComboState[] {
+    if ((this.nextEndAt() ?? now + 1) > now) return []
+    this.#next = undefined
     const over = [...this.#running].filter(([, { expiresAt }]) => expiresAt <= now)
     for (const [key] of over) this.#running.delete(key)
     return over.map(([, combo]) => combo).sort((a, b) => a.expiresAt - b.expiresAt)
   }
 
   nextEndAt(): number | undefined {
-    let next: number | undefined
-    for (const { expiresAt } of this.#running.values()) if (next === undefined || expiresAt < next) next = expiresAt
-    return next
+    if (!this.#next)
+      for (const combo of this.#running.values()) if (!this.#next || combo.expiresAt < this.#next.expiresAt) this.#next = combo
+    return this.#next?.expiresAt
   }
 
   get size(): number {

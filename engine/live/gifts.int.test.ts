@@ -176,6 +176,15 @@ it('an exclusive gift is listed and sold in the rooms of its streamer alone', as
   expect([await listed(here, hers.room), await listed(there, other.room)]).toEqual([true, false])
   expect(await give(there, other.room, { giftId: 'crown' })).toMatchObject({ err: { code: 'gift.not_available' } })
   expect((await given(here, hers.room, { giftId: 'crown' })).balanceCoin).toBe(50)
+  // A change of the scope holds for what is sent after it: of one room, then of an event that begins in a minute.
+  await putGift('crown', { streamerIds: [], roomIds: [other.room] })
+  expect([await listed(here, hers.room), await listed(there, other.room)]).toEqual([false, true])
+  expect(await give(here, hers.room, { giftId: 'crown' })).toMatchObject({ err: { code: 'gift.not_available' } })
+  await putGift('crown', { roomIds: [], fromAt: clock.now() + 60_000 })
+  expect(await give(there, other.room, { giftId: 'crown' })).toMatchObject({ err: { code: 'gift.not_available' } })
+  clock.advance(60_000)
+  expect((await given(there, other.room, { giftId: 'crown' })).balanceCoin).toBe(0)
+  expect(await give(there, other.room, { giftId: 'crown' })).toMatchObject({ err: { code: 'wallet.insufficient' } })
 })
 
 it('a new price is that of the next send; the send before keeps its price and version', async () => {

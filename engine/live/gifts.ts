@@ -7,32 +7,25 @@
  * has moved; after it the only answers are done, refused by the ledger, and `billing.unavailable`, which asks for the same command with
  * the same key: the ledger then answers what became of the first.
  *
- * `gift.sent` is made from the row of the journal, in the journal's order. A room remembers how far it has come (`giftPos`, saved with
- * the log row of the event); after a crash it goes on from there: rows younger than 60 s are shown, marked as replayed, older ones only
- * count. Combos and boards are derived from the same rows and hold no money.
+ * What is posted becomes an event, a combo and a place on the boards in `gift-feed.ts`, from the row of the journal and in its order.
  */
 import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ErrorCode } from '../../schemas/errors.ts'
-import { type CommandInput, type CommandReply, type EventData, GiftItem, type PersonShape } from '../../schemas/messages.ts'
+import { type CommandInput, type CommandReply, type EventData, GiftItem } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import { KeyedBuckets } from '../base/bucket.ts'
 import { accounts } from '../ledger/accounts.ts'
-import type { Charge, JournalRow, LedgerResult } from '../ledger/ops.ts'
+import type { Charge, LedgerResult } from '../ledger/ops.ts'
 import type { ChargeAnswer, PostingTemplate } from '../plugin/hooks.ts'
 import { type Call, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import type { Billing } from './billing.ts'
-import { type BoardName, Boards } from './boards.ts'
-import { type ComboState, Combos } from './combo.ts'
-
-/** What the event of a gift holds before the room adds its combo: this is what the journal keeps. */
-type GiftRow = Omit<EventData<'gift.sent'>, 'comboId' | 'comboCount' | 'comboExpireAt' | 'replayed' | 'collapsed'> & {
-  comboId?: string
-  comboable: boolean
-  comboTimeoutMs: number
-}
+import { rowOf } from './board-keeper.ts'
+import type { BoardName } from './boards.ts'
+import { GiftFeed, type GiftRow } from './gift-feed.ts'
+import { limitRefusal, spendAt } from './spending.ts'
 
 type Catalogue = CommandReply<'gift.list'>
 const catalogueCheck = TypeCompiler.Compile(
@@ -43,47 +36,28 @@ const catalogueCheck = TypeCompiler.Compile(
   }),
 )
 
-const replayMsMax = 60_000
-const pageRows = 500
 const topRows = 10
 const rankEveryMs = 2_000
-const combosMax = 10_000
 const sendersMax = 50_000
-const foldAgainMs = 1_000
 const underWayMax = 10_000
+const askingMax = 1_000
 
 export class Gifts implements Chore {
   readonly #home: Home
   readonly #billing: Billing | undefined
-  readonly #combos = new Combos(combosMax)
-  #boards: Boards
+  readonly #feed: GiftFeed
   /** Gifts between their checks and their answer. */
   #underWay = 0
   readonly #senders = new KeyedBuckets(sendersMax)
-  /** Everything of the journal up to here has been applied. */
-  #pos: number
-  #folded: Promise<void> | undefined
+  /** Who waits for the boards. */
+  #asking = 0
   #rankAt = 0
-  /** Names for the end of a combo: the rules know ids alone. */
-  readonly #people = new Map<string, { from: PersonShape; to: PersonShape }>()
   #catalogue: Catalogue = { items: [], version: '' }
-  /** Combos whose large total was shown to other rooms already. */
-  readonly #bannered = new Set<string>()
 
   constructor(home: Home, billing: Billing | undefined) {
     this.#home = home
     this.#billing = billing
-    this.#pos = home.giftPos
-    this.#boards = this.#newBoards()
-    if (billing) this.#look(() => this.#foldAll(billing))
-  }
-
-  #newBoards(): Boards {
-    const home = this.#home
-    const boards = new Boards(home.parts.config.boardOffsetMinutes)
-    boards.turn(home.now())
-    boards.live(home.info.liveId)
-    return boards
+    this.#feed = new GiftFeed(home, billing)
   }
 
   // ------------------------------------------------------------------ sending
@@ -95,7 +69,10 @@ export class Gifts implements Chore {
     const code = this.#checkRoom(call, to)
     if (code) return refuse(call, code)
     const waitMs = this.#spend(call)
-    if (waitMs > 0) return refuse(call, 'rate.limited', { retryAfterMs: waitMs })
+    if (waitMs > 0) {
+      home.parts.meters.gifts.limited++
+      return refuse(call, 'rate.limited', { retryAfterMs: waitMs })
+    }
     const billing = this.#billing
     if (!billing) return refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
     const asked = { ...d, to, count: d.count ?? 1 }
@@ -103,7 +80,10 @@ export class Gifts implements Chore {
       const again = this.#checkRoom(ruled, to)
       if (again) return refuse(ruled, again)
       // They pile up when the price or the ledger is slow; past the bound nothing has been asked yet.
-      if (this.#underWay >= underWayMax) return refuse(ruled, 'billing.unavailable', { retryAfterMs: 1_000 })
+      if (this.#underWay >= underWayMax) {
+        home.parts.meters.gifts.busy++
+        return refuse(ruled, 'billing.unavailable', { retryAfterMs: 1_000 })
+      }
       this.#underWay++
       const given = this.#give(billing, ruled, asked).finally(() => this.#underWay--)
       home.later(ruled, given, () => {})
@@ -125,7 +105,7 @@ export class Gifts implements Chore {
   }
 
   async #give(billing: Billing, call: Call, d: { giftId: string; to: string; count: number; comboId?: string }): Promise<void> {
-    await this.#folded
+    await this.#feed.ready
     const { ownerId } = this.#home.info
     const ask = { ...this.#home.ask(call, { ...d, ownerId }), ...(call.ik === undefined ? {} : { ik: call.ik }) }
     const answer = await billing.charge('gift.send', ask)
@@ -141,10 +121,11 @@ export class Gifts implements Chore {
     } catch (error) {
       this.#home.parts.onError(error, this.#home.id)
       // It may be on disk all the same: look before anything later is shown.
-      this.#look(() => this.#catchUp(billing))
+      this.#home.parts.meters.gifts.unanswered++
+      this.#feed.readOn()
       return refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
     }
-    await this.#folded
+    await this.#feed.ready
     this.#settled(billing, call, op, result)
   }
 
@@ -178,7 +159,7 @@ export class Gifts implements Chore {
     if (unitCoin * d.count !== template.valueCoin) return undefined
     const row: Omit<GiftRow, 'txId'> = {
       from: { id: actor.userId, name: actor.name },
-      to: { id: d.to, name: d.to === home.info.ownerId ? this.#ownerName() : d.to },
+      to: { id: d.to, name: (d.to === home.info.ownerId ? home.ownerName : '') || d.to },
       giftId: d.giftId,
       name,
       count: d.count,
@@ -206,28 +187,22 @@ export class Gifts implements Chore {
       guild: guild === undefined ? undefined : accounts.guildBeans(guild),
       contractVersion: template.contractVersion,
       catalogVersion: template.catalogVersion,
+      ...(template.limits && { spend: spendAt(at, template.limits, home.parts.config.boardOffsetMinutes) }),
     }
-  }
-
-  /** The owner's name is known to the room only while they are in it. */
-  #ownerName(): string {
-    return this.#home.info.ownerId
   }
 
   #settled(billing: Billing, call: Call, op: Charge, result: LedgerResult): void {
     if (!result.ok) {
       const { code } = result
-      if (code === 'wallet.insufficient' || code === 'idem.conflict') return refuse(call, code)
+      if (code === 'limit.exceeded') return refuse(call, code, limitRefusal(result, this.#home.now()))
+      if (code === 'wallet.insufficient' || code === 'wallet.frozen' || code === 'idem.conflict') return refuse(call, code)
       this.#home.parts.onError(new Error(`${code}: ${result.msg}`), this.#home.id)
       return refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
     }
     const { txId, pos, reply, replayed } = result
     if (replayed) return call.answer({ ok: true, d: { ...reply, txId }, replayed: true })
-    if (pos <= this.#pos) return call.answer({ ok: true, d: { ...reply, txId } }) // applied while this answer was on its way
-    const combo = this.#apply(
-      { pos, txId, at: op.at, liveId: op.liveId, d: { ...op.event?.d, txId } as GiftRow },
-      { isReplay: false },
-    )
+    const d = { ...op.event?.d, txId } as GiftRow
+    const combo = this.#feed.apply({ pos, txId, at: op.at, liveId: op.liveId, d })?.combo
     const shown = combo ? { comboId: combo.comboId, comboCount: combo.comboCount } : {}
     call.answer({ ok: true, d: { ...reply, txId, ...shown } })
     void this.#tellWallet(billing, call.actor.userId)
@@ -242,129 +217,6 @@ export class Gifts implements Chore {
     } catch (error) {
       this.#home.parts.onError(error, `wallet of ${userId}`)
     }
-  }
-
-  // ------------------------------------------------------------------ from the journal
-
-  /** Read the journal, after whatever is read already, and until it has worked: gifts wait for it, danmaku do not. */
-  #look(read: () => Promise<void>): void {
-    const looking = (this.#folded ?? Promise.resolve()).then(() => this.#persist(read))
-    this.#folded = looking
-    void looking.then(() => {
-      if (this.#folded === looking) this.#folded = undefined
-    })
-  }
-
-  async #persist(read: () => Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        return await read()
-      } catch (error) {
-        this.#home.parts.onError(error, this.#home.id)
-        await new Promise<void>((resolve) => this.#home.parts.clock.after(foldAgainMs, resolve))
-      }
-    }
-  }
-
-  /** At the start of a home: boards are made of all there ever was; what the room has not seen yet is applied. */
-  async #foldAll(billing: Billing): Promise<void> {
-    this.#boards = this.#newBoards() // a try that failed halfway has counted some already
-    for (let pos = 0; ; ) {
-      const rows = await billing.roomRows(this.#home.id, pos, pageRows)
-      for (const row of rows) this.#foldRow(row)
-      const last = rows.at(-1)
-      if (!last) return
-      pos = last.pos
-    }
-  }
-
-  /** After an answer of the ledger was lost. */
-  async #catchUp(billing: Billing): Promise<void> {
-    for (;;) {
-      const rows = await billing.roomRows(this.#home.id, this.#pos, pageRows)
-      if (rows.length === 0) return
-      for (const row of rows) {
-        this.#foldRow(row)
-        this.#pos = Math.max(this.#pos, row.pos)
-      }
-    }
-  }
-
-  /** What the room has applied before is only counted. */
-  #foldRow(row: JournalRow): void {
-    const { pos, txId, at, liveId, event } = row
-    if (event?.t !== 'gift.sent') return
-    const d = { ...event.d, txId } as unknown as GiftRow
-    if (pos > this.#pos) this.#apply({ pos, txId, at, liveId, d }, { isReplay: true })
-    else this.#count({ pos, at, liveId, d })
-  }
-
-  #count({ pos, at, liveId, d }: { pos: number; at: number; liveId: string | undefined; d: GiftRow }): void {
-    this.#boards.add({ member: d.from.id, name: d.from.name, coin: BigInt(d.valueCoin), at, pos, liveId })
-  }
-
-  #apply(
-    row: { pos: number; txId: string; at: number; liveId: string | undefined; d: GiftRow },
-    { isReplay }: { isReplay: boolean },
-  ): ComboState | undefined {
-    const home = this.#home
-    this.#pos = row.pos
-    this.#boards.turn(home.now())
-    this.#boards.live(home.info.liveId)
-    this.#count(row)
-    home.rearm()
-    if (isReplay && home.now() - row.at > replayMsMax) {
-      home.saveGiftPos(row.pos)
-      return undefined
-    }
-    const { comboable, comboTimeoutMs, comboId, ...shown } = row.d
-    const combo = comboable ? this.#combo(row, comboTimeoutMs, comboId) : undefined
-    const d: EventData<'gift.sent'> = {
-      ...shown,
-      ...(combo ? { comboId: combo.comboId, comboCount: combo.comboCount, comboExpireAt: combo.expiresAt } : {}),
-      ...(isReplay ? { replayed: true } : {}),
-    }
-    const { from } = row.d
-    home.decide(home.event('gift.sent', d, { eid: row.txId, at: row.at, actor: from.id, from: from.id, giftPos: row.pos }))
-    if (!isReplay) this.#banner(row.d, combo)
-    return combo
-  }
-
-  #combo({ at, d }: { at: number; d: GiftRow }, timeoutMs: number, comboId: string | undefined): ComboState {
-    const { combo, ended } = this.#combos.sent({
-      from: d.from.id,
-      to: d.to.id,
-      giftId: d.giftId,
-      count: d.count,
-      comboId,
-      valueCoin: BigInt(d.valueCoin),
-      at,
-      timeoutMs,
-      newId: () => this.#home.newId(),
-    })
-    this.#people.set(combo.comboId, { from: d.from, to: d.to })
-    for (const one of ended) this.#end(one)
-    return combo
-  }
-
-  #end({ comboId, from, to, giftId, comboCount, totalCount, totalCoin }: ComboState): void {
-    const people = this.#people.get(comboId) ?? { from: { id: from, name: from }, to: { id: to, name: to } }
-    this.#people.delete(comboId)
-    this.#bannered.delete(comboId)
-    const d = { comboId, ...people, giftId, comboCount, totalCount, totalCoin: Number(totalCoin) }
-    this.#home.decide(this.#home.event('gift.combo_ended', d, { actor: from }))
-  }
-
-  /** A gift, or a combo when its total crosses the line: once, in every other open room. */
-  #banner(d: GiftRow, combo: ComboState | undefined): void {
-    const { worldBannerCoin } = this.#home.parts.config
-    const total = combo ? combo.totalCoin : BigInt(d.valueCoin)
-    if (worldBannerCoin === 0 || total < BigInt(worldBannerCoin)) return
-    if (combo && this.#bannered.has(combo.comboId)) return
-    if (combo) this.#bannered.add(combo.comboId)
-    const { from, to, giftId, name } = d
-    const banner: EventData<'world.gift_banner'> = { roomId: this.#home.id, from, to, giftId, name, valueCoin: Number(total) }
-    this.#home.parts.bus.publish(subjects.worldBanner, { head: banner })
   }
 
   /** Of another room. */
@@ -394,31 +246,63 @@ export class Gifts implements Chore {
   // ------------------------------------------------------------------ boards and combos over time
 
   rank(call: Call): void {
-    const { board, limit = topRows } = call.d as CommandInput<'rank.get'>
-    this.#turn()
-    const standing = this.#boards.standing(board as BoardName, call.actor.userId)
-    call.answer({ ok: true, d: { rows: this.#boards.rows(board as BoardName, limit), ...standing } })
+    const { ready } = this.#feed
+    if (!ready || this.#asking >= askingMax) return this.#rankNow(call)
+    // Whoever opens the room by coming in asks before its boards are there.
+    this.#asking++
+    this.#home.later(
+      call,
+      ready.finally(() => this.#asking--),
+      () => this.#rankNow(call),
+    )
   }
 
-  #turn(): void {
-    this.#boards.turn(this.#home.now())
-    this.#boards.live(this.#home.info.liveId)
+  #rankNow(call: Call): void {
+    const { board, limit = topRows, window } = call.d as CommandInput<'rank.get'> & { board: BoardName }
+    const { boards } = this.#feed
+    const running = boards.windowOf(board)
+    if (window !== undefined && window !== running) return this.#finishedRank(call, { board, limit, window })
+    const standing = boards.standing(board, call.actor.userId)
+    const shown = running ? { window: running } : {}
+    call.answer({ ok: true, d: { rows: boards.rows(board, limit), ...standing, ...shown } })
+  }
+
+  /** A window that is over: its first hundred are told, and to each of those their own place. */
+  #finishedRank(call: Call, { board, limit, window }: { board: BoardName; limit: number; window: string }): void {
+    if (board === 'total') return refuse(call, 'request.invalid', { d: { field: 'window' } })
+    const asked = this.#feed.boards.finished(board, window)
+    if (!asked) return refuse(call, 'rate.limited', { retryAfterMs: 1_000 })
+    const answered = asked.catch((error) => void this.#home.parts.onError(error, `${this.#home.id}: boards`))
+    this.#home.later(call, answered, (scores) => {
+      if (!scores) return refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
+      const at = scores.findIndex(({ member }) => member === call.actor.userId)
+      const own = scores[at]
+      const standing = own ? { place: at + 1, scoreCoin: String(own.score) } : {}
+      call.answer({ ok: true, d: { rows: scores.slice(0, limit).map(rowOf), ...standing, window } })
+    })
   }
 
   dueAt(): number | undefined {
-    const combo = this.#combos.nextEndAt()
-    const rank = this.#boards.isChanged ? this.#rankAt : undefined
-    if (combo === undefined || rank === undefined) return combo ?? rank
-    return Math.min(combo, rank)
+    const rank = this.#feed.boards.isChanged ? this.#rankAt : undefined
+    return earliest([this.#feed.dueAt(), this.#feed.boards.dueAt(), rank])
   }
 
   run(now: number): void {
-    for (const combo of this.#combos.ended(now)) this.#end(combo)
-    if (!this.#boards.isChanged || this.#rankAt > now) return
+    this.#feed.run(now)
+    this.#feed.boards.run(now)
+    if (!this.#feed.boards.isChanged || this.#rankAt > now) return
     this.#rankAt = now + rankEveryMs
-    this.#turn()
-    for (const changed of this.#boards.takeChanged(topRows)) this.#home.decide(this.#home.event('rank.changed', changed))
+    for (const changed of this.#feed.boards.takeChanged(topRows)) this.#home.decide(this.#home.event('rank.changed', changed))
   }
+
+  finish(): void {
+    this.#feed.boards.finish()
+  }
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined)
+  return known.length > 0 ? Math.min(...known) : undefined
 }
 
 const bodyHash = (

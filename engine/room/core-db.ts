@@ -1,5 +1,5 @@
 /**
- * core.db, synchronously: with `core-plugins.ts` the only code that speaks SQL. It runs in the store worker (`store-worker.ts`), or
+ * core.db, synchronously: with the other `core-*.ts` the only code that speaks SQL. It runs in the store worker (`store-worker.ts`), or
  * inline in tests and the simulation; on a socket loop it would stop every viewer for the length of an fsync.
  *
  * Flow: `batch(ops)` is the group commit. BEGIN IMMEDIATE, each op inside a savepoint, COMMIT, and only then does anybody get an
@@ -20,6 +20,8 @@ import Database from 'better-sqlite3'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import type { RestrictionShape, Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+import { type AuditOp, type AuditOpAnswers, AuditTables, isAuditOp } from './core-audit.ts'
+import { type BoardOp, type BoardOpAnswers, BoardTables, isBoardOp } from './core-boards.ts'
 import { type PluginOp, type PluginOpAnswers, PluginTables } from './core-plugins.ts'
 import { migrations, roomBans, roomLog, roomMutes, roomRoles, rooms, roomUnsent, type Takedown } from './core-schema.ts'
 
@@ -36,6 +38,7 @@ export type Change =
   | { kind: 'wall.put'; wall: WallItemShape | undefined }
   | { kind: 'takedown.put'; takedown: Takedown | undefined }
   | { kind: 'gift_pos.put'; giftPos: number }
+  | { kind: 'owner_name.put'; name: string }
   | { kind: 'totals.put'; likes: number; shares: number; danmakuTotal: number }
 
 export interface SeqRow {
@@ -56,8 +59,14 @@ export interface EventRow {
   unchecked: string | null
 }
 
+/** How far whoever brings rows into the log has come in what it reads: on disk with the rows, or not at all. */
+export interface PlacedCursor {
+  key: string
+  pos: number
+}
+
 /** Each op with what it answers. */
-export interface OpAnswers extends PluginOpAnswers {
+export interface OpAnswers extends PluginOpAnswers, AuditOpAnswers, BoardOpAnswers {
   create: 'created' | 'exists' | 'full'
   open: StoredRoom | undefined
   write: undefined
@@ -70,11 +79,13 @@ export interface OpAnswers extends PluginOpAnswers {
 }
 export type Op =
   | PluginOp
+  | AuditOp
+  | BoardOp
   | { op: 'create'; info: RoomInfoShape; settings: SettingsShape; log: EventRow }
   | { op: 'open'; roomId: string }
   | { op: 'write'; roomId: string; changes: readonly Change[]; log?: EventRow }
   | { op: 'seq'; roomId: string; rows: readonly SeqRow[] }
-  | { op: 'append'; roomId: string; rows: readonly (EventRow & SeqRow)[]; giftPos?: number | undefined }
+  | { op: 'append'; roomId: string; rows: readonly (EventRow & SeqRow)[]; giftPos?: number | undefined; cursor?: PlacedCursor }
   | { op: 'list'; afterId: string; limit: number }
   | { op: 'read'; roomId?: string; afterPos: number; limit: number }
   | { op: 'prune'; beforeAt: number; limit: number }
@@ -90,6 +101,7 @@ export interface StoredRoom {
   wall: WallItemShape | undefined
   takedown: Takedown | undefined
   giftPos: number
+  ownerName: string
   likes: number
   shares: number
   danmakuTotal: number
@@ -117,6 +129,8 @@ export class CoreDb {
   readonly #sql: ReturnType<typeof prepareWrites>
   readonly #reads: ReturnType<typeof prepareReads>
   readonly #plugins: PluginTables
+  readonly #audit: AuditTables
+  readonly #boards: BoardTables
   #roomCount: number | undefined // undefined: count again, a rollback may have taken rooms back
 
   constructor(options: CoreDbOptions) {
@@ -127,6 +141,8 @@ export class CoreDb {
       this.#sql = prepareWrites(this.#db)
       this.#reads = prepareReads(this.#db)
       this.#plugins = new PluginTables(this.#db)
+      this.#audit = new AuditTables(this.#db)
+      this.#boards = new BoardTables(this.#db)
     } catch (error) {
       this.#lock?.close()
       throw error
@@ -178,6 +194,7 @@ export class CoreDb {
       case 'append':
         for (const row of op.rows) this.#sql.append.run({ ...row, roomId: op.roomId })
         if (op.giftPos !== undefined) this.#sql.putGiftPos.run({ roomId: op.roomId, giftPos: op.giftPos })
+        if (op.cursor) this.#plugins.apply({ op: 'cursor_put', plugin: op.cursor.key, pos: op.cursor.pos, acked: [], dead: [] })
         return undefined
       case 'create':
         return this.#create(op)
@@ -196,7 +213,8 @@ export class CoreDb {
       case 'log_end':
         return this.#logEnd()
       default:
-        return this.#plugins.apply(op)
+        if (isBoardOp(op)) return this.#boards.apply(op)
+        return isAuditOp(op) ? this.#audit.apply(op) : this.#plugins.apply(op)
     }
   }
 
@@ -250,6 +268,8 @@ export class CoreDb {
         return inRoom(roomId, run.putWall.run({ roomId, wall: change.wall ? JSON.stringify(change.wall) : null }))
       case 'gift_pos.put':
         return inRoom(roomId, run.putGiftPos.run({ roomId, giftPos: change.giftPos }))
+      case 'owner_name.put':
+        return inRoom(roomId, run.putOwnerName.run({ roomId, name: change.name }))
       case 'takedown.put':
         return inRoom(roomId, run.putTakedown.run({ roomId, takedown: change.takedown ? JSON.stringify(change.takedown) : null }))
       case 'totals.put': {
@@ -297,6 +317,7 @@ export class CoreDb {
       wall: row.wall ?? undefined,
       takedown: row.takedown ?? undefined,
       giftPos: row.giftPos,
+      ownerName: row.ownerName,
       likes: row.likes,
       shares: row.shares,
       danmakuTotal: row.danmakuTotal,
@@ -333,7 +354,8 @@ function toInfo(row: typeof rooms.$inferSelect): RoomInfoShape {
   return info
 }
 
-function takeLock(file: string): Database.Database {
+/** Beside core.db. Held until the connection is closed or the process ends. Throws when an engine runs on the folder. */
+export function takeLock(file: string): Database.Database {
   const folder = dirname(file)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   // Waits a moment: the thread that this one replaces may still be closing its files.
@@ -408,6 +430,7 @@ function prepareWrites(db: Database.Database) {
     putSettings: q('UPDATE rooms SET settings = @settings WHERE id = @roomId'),
     putWall: q('UPDATE rooms SET wall = @wall WHERE id = @roomId'),
     putGiftPos: q('UPDATE rooms SET gift_pos = max(gift_pos, @giftPos) WHERE id = @roomId'),
+    putOwnerName: q('UPDATE rooms SET owner_name = @name WHERE id = @roomId'),
     putTakedown: q('UPDATE rooms SET takedown = @takedown WHERE id = @roomId'),
     putTotals: q('UPDATE rooms SET likes = @likes, shares = @shares, danmaku_total = @danmakuTotal WHERE id = @roomId'),
     grantRole: q(`INSERT INTO room_roles (room_id, user_id, role) VALUES (@roomId, @userId, @role) ON CONFLICT DO NOTHING`),

@@ -13,6 +13,10 @@
  *     plugins      what the operator decided about each plugin: grant, settings, state
  *     plugin_cursors, plugin_dead
  *                  how far each reader of the log has come, and what it gave up
+ *     room_boards, room_scores
+ *                  boards, derived from the ledger's journal (`core-boards.ts`)
+ *     admin_audit, money_requests
+ *                  what operators did, and what waits for a second one (`core-audit.ts`)
  *
  * An event waits in its own table and not in room_log with an empty seq, because a reader would pass over it and never come back.
  */
@@ -39,6 +43,7 @@ export const rooms = sqliteTable('rooms', {
   epoch: integer('epoch').notNull().default(0),
   takedown: text('takedown', { mode: 'json' }).$type<Takedown>(),
   giftPos: integer('gift_pos').notNull().default(0), // how far into the journal of the ledger
+  ownerName: text('owner_name').notNull().default(''), // as last seen; empty: never seen
 })
 /** Why a room is kept closed. */
 export interface Takedown {
@@ -133,7 +138,56 @@ export const pluginDead = sqliteTable(
   (table) => [unique().on(table.plugin, table.pos), index('plugin_dead_plugin').on(table.plugin)],
 )
 
-export const tables = [rooms, roomRoles, roomMutes, roomBans, roomUnsent, roomLog, plugins, pluginCursors, pluginDead] as const
+export const adminAudit = sqliteTable('admin_audit', {
+  n: integer('n').primaryKey({ autoIncrement: true }),
+  at: integer('at').notNull(),
+  actor: text('actor').notNull(),
+  action: text('action').notNull(),
+  target: text('target').notNull(),
+  kind: text('kind').notNull(),
+  askN: integer('ask_n'), // the asked row that this one ends
+  ik: text('ik'),
+  bodyHash: text('body_hash'),
+  d: text('d').notNull(), // JSON, opaque here
+  hash: text('hash').notNull(), // of this row and the hash of the one before
+})
+export const moneyRequests = sqliteTable('money_requests', {
+  id: text('id').primaryKey(),
+  state: text('state').notNull(),
+  at: integer('at').notNull(),
+  by: text('by').notNull(),
+  d: text('d').notNull(), // JSON, opaque here
+  decidedAt: integer('decided_at'),
+  decidedBy: text('decided_by'),
+  note: text('note'),
+})
+
+export const roomBoards = sqliteTable('room_boards', {
+  roomId: text('room_id').primaryKey(),
+  form: text('form').notNull(),
+  pos: integer('pos').notNull(),
+  txId: text('tx_id').notNull(),
+  coin: integer('coin').notNull(),
+})
+export const roomScores = sqliteTable(
+  'room_scores',
+  {
+    roomId: roomId(),
+    board: text('board').notNull(),
+    win: text('win').notNull(),
+    member: text('member').notNull(),
+    name: text('name').notNull(),
+    score: integer('score').notNull(),
+    reached: integer('reached').notNull(), // the row of the journal
+    at: integer('at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.roomId, table.board, table.win, table.member] })],
+)
+
+export const tables = [
+  ...[rooms, roomRoles, roomMutes, roomBans, roomUnsent, roomLog, roomBoards, roomScores],
+  ...[plugins, pluginCursors, pluginDead, adminAudit, moneyRequests],
+] as const
 
 const restrictionTable = (name: string) => `
   CREATE TABLE ${name} (
@@ -189,4 +243,27 @@ export const migrations: readonly string[] = [
   CREATE INDEX plugin_dead_plugin ON plugin_dead (plugin);`,
   `ALTER TABLE rooms ADD COLUMN takedown TEXT;`,
   `ALTER TABLE rooms ADD COLUMN gift_pos INTEGER NOT NULL DEFAULT 0;`,
+  `CREATE TABLE admin_audit (
+    n INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    target TEXT NOT NULL, kind TEXT NOT NULL, ask_n INTEGER, ik TEXT, body_hash TEXT, d TEXT NOT NULL, hash TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX admin_audit_key ON admin_audit (ik, actor, action) WHERE kind = 'asked' AND ik IS NOT NULL;
+  CREATE INDEX admin_audit_ask ON admin_audit (ask_n) WHERE ask_n IS NOT NULL;
+  CREATE TRIGGER admin_audit_no_update BEFORE UPDATE ON admin_audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
+  CREATE TRIGGER admin_audit_no_delete BEFORE DELETE ON admin_audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
+  CREATE TABLE money_requests (
+    id TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, at INTEGER NOT NULL, "by" TEXT NOT NULL, d TEXT NOT NULL,
+    decided_at INTEGER, decided_by TEXT, note TEXT
+  ) STRICT;
+  CREATE INDEX money_requests_state ON money_requests (state, id);`,
+  `ALTER TABLE rooms ADD COLUMN owner_name TEXT NOT NULL DEFAULT '';
+  CREATE TABLE room_boards (
+    room_id TEXT PRIMARY KEY NOT NULL REFERENCES rooms (id), form TEXT NOT NULL, pos INTEGER NOT NULL, tx_id TEXT NOT NULL,
+    coin INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE room_scores (
+    room_id TEXT NOT NULL REFERENCES rooms (id), board TEXT NOT NULL, win TEXT NOT NULL, member TEXT NOT NULL,
+    name TEXT NOT NULL, score INTEGER NOT NULL, reached INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (room_id, board, win, member)
+  ) STRICT, WITHOUT ROWID;`,
 ]

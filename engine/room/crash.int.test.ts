@@ -3,13 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { packageRoot } from '../base/package.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { signToken } from '../edge/tokens.ts'
 import { TestClient } from '../testing.ts'
 
-const program = fileURLToPath(new URL('../main.ts', import.meta.url))
+const { file, execArgv } = programEntry(new URL('../main.ts', import.meta.url))
 const secret = 'a secret of at least thirty-two bytes'
 let dataDir = ''
 const started: ChildProcess[] = []
@@ -24,21 +24,7 @@ afterEach(() => {
 async function serve(...flags: string[]) {
   const child = spawn(
     process.execPath,
-    [
-      '--import',
-      'tsx',
-      program,
-      'serve',
-      '--port',
-      '0',
-      '--admin-port',
-      '0',
-      '--data-dir',
-      dataDir,
-      '--log-level',
-      'error',
-      ...flags,
-    ],
+    [...execArgv, file, 'serve', '--port', '0', '--admin-port', '0', '--data-dir', dataDir, '--log-level', 'error', ...flags],
     { cwd: packageRoot, env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_SECRET: secret } },
   )
   started.push(child)

@@ -27,6 +27,13 @@ export interface EventOptions {
   unchecked?: readonly string[]
   /** Of an event that comes from the ledger: its place in the journal, saved with the log row. */
   giftPos?: number | undefined
+  /** Of a stand-in for several gifts (`collapse.ts`). */
+  covers?: Covers | undefined
+}
+export interface Covers {
+  /** Of the first event that it stands for; its own is that of the last. */
+  seqFrom: number
+  events: number
 }
 const none: readonly string[] = []
 
@@ -45,6 +52,7 @@ export class RoomEvent {
   unchecked: readonly string[]
   hops: number
   readonly giftPos: number | undefined
+  readonly covers: Covers | undefined
   /** 0 until commit. */
   seq = 0
   #json: Uint8Array | undefined
@@ -65,6 +73,7 @@ export class RoomEvent {
     this.unchecked = options.unchecked ?? none
     this.hops = options.hops ?? 0
     this.giftPos = options.giftPos
+    this.covers = options.covers
   }
 
   static of<T extends EventName>(room: string, t: T, d: EventData<T>, options: EventOptions): RoomEvent {

@@ -24,6 +24,7 @@ const build = (committed: RoomEvent[], sampled: RoomEvent[], options: { here?: s
     isPresent: (userId) => (options.here ?? ['ann', 'troll', 'bob']).includes(userId),
     encodings: ['json', 'proto'],
     frameBytesMax: options.frameBytesMax ?? 65_536,
+    highEventsMax: 200,
   })
 
 /** What a reader of these parts sees, the same in both encodings. */
@@ -74,6 +75,34 @@ it('owner and staff keep their place beside one’s own', () => {
   const own = danmaku('own', { from: 'ann' })
   const { personal, parts } = build([staff, own], [staff])
   expect(seen(parts, personal[0]?.parts ?? {})).toEqual(['staff', 'own'])
+})
+
+function gift(from: string) {
+  const person = (id: string) => ({ id, name: id })
+  const txId = `tx${seq}`
+  const d = { txId, from: person(from), to: person('owner'), giftId: 'rose', name: 'Rose', count: 1, unitCoin: 5, valueCoin: 5 }
+  const event = RoomEvent.of('r', 'gift.sent', d, { eid: txId, at: 1, actor: from, from })
+  event.seq = ++seq
+  return event
+}
+
+it('gifts: collapsed for slow readers always, for all past the bound, and never one’s own; every frame says how many', () => {
+  const quiet = build([gift('ann'), danmaku('a'), gift('ann')], [])
+  expect([quiet.full.counts, quiet.full.collapsed]).toEqual([
+    [2, 0, 0],
+    [0, 0, 0],
+  ])
+  expect([quiet.lean.counts, quiet.lean.collapsed, quiet.personal]).toEqual([[1, 0, 0], [1, 0, 0], []])
+  const flood = build([...Array.from({ length: 250 }, (_, n) => gift(`user${n}`)), gift('ann'), title('t')], [])
+  expect(flood.events).toEqual([252, 0, 0])
+  for (const head of [flood.full, flood.lean])
+    expect([head.counts, head.collapsed]).toEqual([
+      [2, 0, 0],
+      [250, 0, 0],
+    ])
+  expect(flood.personal.map(({ userId, counts, collapsed, own }) => [userId, counts, collapsed, own])).toEqual([
+    ['ann', [3, 0, 0], [249, 0, 0], [0, 0, 0]],
+  ])
 })
 
 it('a frame over the bound is split between events, and nothing is lost or cut', () => {

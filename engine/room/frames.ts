@@ -1,23 +1,30 @@
 /**
- * From the events of one tick to the bytes that every edge relays: the `full` frame, the `lean` frame (high lane only) and one
- * personal frame for each user who has something of their own in this tick.
+ * From the events of one tick to the bytes that every edge relays: the `full` frame, the `lean` frame (high lane only, gifts collapsed) and
+ * one personal frame for each user who has something of their own in this tick. With more high-lane events than `highEventsMax` gifts
+ * are collapsed for all (`collapse.ts`), and who gave one has a personal frame that shows it.
  *
  * Every event is encoded once per encoding; a frame is encoded events side by side, so variants cost a copy. The head of the bus message
  * is all that an edge reads: which parts are what, and how many events of each lane they hold, for the delivery account.
  */
 import { type Encoding, joinFrame } from '../../schemas/wire.ts'
+import { type Collapsed, collapse, countCollapsed, mayCut, withOwn } from './collapse.ts'
 import { countLanes, type LaneCounts, type RoomEvent } from './event.ts'
 
 /** Parts `[from, to)` of the bus message. */
 export type PartRange = [from: number, to: number]
 export type PartsByEncoding = Partial<Record<Encoding, PartRange>>
 
-export interface PersonalHead {
+/** A frame and what is in it. */
+export interface TierHead {
+  counts: LaneCounts
+  /** Events that are in no frame of their own because another stands for them. */
+  collapsed: LaneCounts
+  parts: PartsByEncoding
+}
+export interface PersonalHead extends TierHead {
   userId: string
   /** Events that this user is entitled to and nobody else. */
   own: LaneCounts
-  counts: LaneCounts
-  parts: PartsByEncoding
 }
 
 export interface EdgeShare {
@@ -37,8 +44,8 @@ export interface FrameHead {
   seqTo: number
   /** Events of this tick that everybody is entitled to. */
   events: LaneCounts
-  full: { counts: LaneCounts; parts: PartsByEncoding }
-  lean: { counts: LaneCounts; parts: PartsByEncoding }
+  full: TierHead
+  lean: TierHead
   personal: PersonalHead[]
   edges: Record<string, EdgeShare>
   /** Users to take out of the room after this frame. */
@@ -54,6 +61,8 @@ export interface TickEvents {
   isPresent(userId: string): boolean
   encodings: readonly Encoding[]
   frameBytesMax: number
+  /** Past it gifts are collapsed for all. */
+  highEventsMax: number
 }
 
 export interface BuiltFrames {
@@ -66,24 +75,39 @@ export interface BuiltFrames {
 
 export function buildFrames(tick: TickEvents): BuiltFrames {
   const parts: Uint8Array[] = []
-  const add = (list: readonly RoomEvent[]) => addParts(parts, list, tick)
-  const shared = tick.committed.filter((event) => event.only === undefined)
-  const full = shared.filter((event) => event.lane !== 'normal' || tick.sampled.has(event))
-  const lean = full.filter((event) => event.lane === 'high')
-  const fullParts = add(full)
-  const personal = [...ownEvents(tick)].map(([userId, own]): PersonalHead => {
-    const list = personalList(full, own, userId)
-    const entitled = countLanes(own.filter((event) => event.only !== undefined))
-    return { userId, own: entitled, counts: countLanes(list), parts: add(list) }
+  const head = (list: readonly RoomEvent[]): TierHead => ({
+    counts: countLanes(list),
+    collapsed: [countCollapsed(list), 0, 0],
+    parts: addParts(parts, list, tick),
   })
+  const shared = tick.committed.filter((event) => event.only === undefined)
+  const open = shared.filter((event) => event.lane !== 'normal' || tick.sampled.has(event))
+  const high = open.filter((event) => event.lane === 'high')
+  const flood = high.length > tick.highEventsMax ? collapse(open, tick.highEventsMax) : undefined
+  const full = flood?.list ?? open
+  const lean = flood ? full.filter((event) => event.lane === 'high') : collapse(high, tick.highEventsMax).list
+  const fullHead = head(full)
   return {
     events: countLanes(shared),
-    full: { counts: countLanes(full), parts: fullParts },
+    full: fullHead,
     // A tick without anything but the high lane is one frame for both tiers.
-    lean: { counts: countLanes(lean), parts: lean.length === full.length ? fullParts : add(lean) },
-    personal,
+    lean: lean.length === full.length ? fullHead : head(lean),
+    personal: personalHeads(tick, { full, flood }, head),
     parts,
   }
+}
+
+function personalHeads(
+  tick: TickEvents,
+  { full, flood }: { full: readonly RoomEvent[]; flood: Collapsed | undefined },
+  head: (list: readonly RoomEvent[]) => TierHead,
+): PersonalHead[] {
+  const own = ownEvents(tick)
+  for (const userId of flood?.bySender.keys() ?? []) if (!own.has(userId) && tick.isPresent(userId)) own.set(userId, [])
+  return [...own].map(([userId, events]) => {
+    const list = personalList(flood ? withOwn(flood, userId) : full, events, userId)
+    return { userId, own: countLanes(events.filter((event) => event.only !== undefined)), ...head(list) }
+  })
 }
 
 /** Per user: what they must see and the full frame does not hold. */
@@ -131,14 +155,15 @@ function addParts(parts: Uint8Array[], list: readonly RoomEvent[], tick: TickEve
   return ranges
 }
 
-/** One frame, or several when it would be larger than `frameBytesMax`: split between events, never inside one. */
+/** One frame, or several when it would be larger than `frameBytesMax`: split between events, never inside one, nor among collapsed ones. */
 export function frameParts(list: readonly RoomEvent[], encoding: Encoding, frameBytesMax: number): Uint8Array[] {
   const frames: Uint8Array[] = []
   let gathered: Uint8Array[] = []
   let size = 0
-  for (const event of list) {
+  const may = mayCut(list)
+  for (const [at, event] of list.entries()) {
     const bytes = event.encoded(encoding)
-    if (size + bytes.length > frameBytesMax && gathered.length > 0) {
+    if (size + bytes.length > frameBytesMax && gathered.length > 0 && may?.[at] !== false) {
       frames.push(joinFrame(encoding, gathered))
       gathered = []
       size = 0

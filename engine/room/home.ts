@@ -46,7 +46,20 @@ export interface HomeMeters {
   committed: LaneCounts
   flushes: number
   storeFailures: number
+  gifts: GiftMeters
 }
+/** Sends that were turned away by their rate, by too many under way, and those whose answer from the ledger was lost. */
+export interface GiftMeters {
+  limited: number
+  busy: number
+  unanswered: number
+}
+export const newMeters = (): HomeMeters => ({
+  committed: noCounts(),
+  flushes: 0,
+  storeFailures: 0,
+  gifts: { limited: 0, busy: 0, unanswered: 0 },
+})
 
 export interface HomeParts {
   clock: Clock
@@ -106,6 +119,8 @@ export class Home implements Sleeper {
   takedown: Takedown | undefined
   /** How far into the journal of the ledger this room had come when it was loaded. */
   readonly giftPos: number
+  /** As last seen; empty: never seen. */
+  ownerName: string
   readonly totals: { likes: number; shares: number; danmakuTotal: number }
   readonly presence: Presence
   readonly danmaku: Ring
@@ -141,6 +156,7 @@ export class Home implements Sleeper {
     this.wall = record.wall
     this.takedown = record.takedown
     this.giftPos = record.giftPos
+    this.ownerName = record.ownerName
     this.totals = { likes: record.likes, shares: record.shares, danmakuTotal: record.danmakuTotal }
     for (const { userId, role } of record.roles) this.#addRole(userId, role)
     for (const mute of record.mutes) this.mutes.set(mute.userId, mute)
@@ -165,10 +181,19 @@ export class Home implements Sleeper {
 
   /** Run a command unless its key was used before. */
   run(call: Call, handler: (call: Call) => void): void {
+    if (call.actor.userId === this.info.ownerId && call.actor.name !== this.ownerName) this.#keepOwnerName(call.actor.name)
     if (call.ik === undefined) return handler(call)
     const begun = this.#idempotency.begin(call)
     if ('ok' in begun) call.answer(begun)
     else handler(begun)
+  }
+
+  /** The owner is not always here when somebody gives them something. */
+  #keepOwnerName(name: string): void {
+    this.ownerName = name
+    this.parts.store
+      .write(this.id, [{ kind: 'owner_name.put', name }])
+      .catch((error) => this.parts.onError(error, `${this.id}: name of the owner`))
   }
 
   now(): number {
@@ -573,6 +598,7 @@ export class Home implements Sleeper {
       isPresent: (userId) => presence.isHere(userId),
       encodings: encodings.filter((encoding) => presence.perEncoding[encoding] > 0),
       frameBytesMax: parts.config.frameBytesMax,
+      highEventsMax: parts.config.highEventsPerTickMax,
     })
     const head: FrameHead = {
       room: this.id,

@@ -61,7 +61,7 @@ function again(known: Entry, body: string): Answer {
   return known.answer.ok ? { ...known.answer, replayed: true } : known.answer
 }
 
-function digest(d: unknown): string {
+export function digest(d: unknown): string {
   return createHash('sha256').update(canonical(d)).digest('base64')
 }
 

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -9,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import Database from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RoomInfoShape, SettingsShape } from '../../schemas/messages.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { type LogRow, openStore, openStoreInline, QueuedStore, type Store, type StoreOptions } from './store.ts'
 import { StoreThread } from './store-thread.ts'
 
@@ -156,11 +156,11 @@ const writer = (storeUrl: string, folder: string) => `
 `
 
 describe('kill -9', () => {
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  const storeUrl = new URL('./store.ts', import.meta.url).href
+  const { file, execArgv } = programEntry(new URL('./store.ts', import.meta.url))
+  const storeUrl = pathToFileURL(file).href
 
   async function answeredUntilKilled(script: string, killAfter: number): Promise<string[]> {
-    const child = spawn(process.execPath, ['--import', loader, script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [...execArgv, script], { stdio: ['ignore', 'pipe', 'inherit'] })
     children.push(child)
     const answered: string[] = []
     const gone = once(child, 'exit')
@@ -176,7 +176,7 @@ describe('kill -9', () => {
     const first = openStoreInline({ file: join(dir, 'core.db'), roomsMax: 10 })
     await first.createRoom(info, settings, row('created'))
     await first.close()
-    const script = join(dir, 'writer.mts')
+    const script = join(dir, 'writer.mjs')
     writeFileSync(script, writer(storeUrl, dir))
     const answered: string[] = []
     const rounds = [1, 137, 1_024, 2_503]

@@ -110,6 +110,7 @@ describe('rooms', () => {
       wall: undefined,
       takedown: undefined,
       giftPos: 0,
+      ownerName: '',
       likes: 0,
       shares: 0,
       danmakuTotal: 0,
@@ -395,6 +396,21 @@ describe('readers of the log', () => {
     const again = await reopen(store)
     expect(await again.readLog({ afterPos: 0, limit: 9 })).toStrictEqual([{ pos: 1, roomId: '', epoch: 0, seq: 7, row: log }])
     expect(await again.readLog({ roomId: '', afterPos: 0, limit: 9 })).toHaveLength(1)
+  })
+
+  test('facts of no room come with the place of their source, both or neither, and the same one again once', async () => {
+    const store = open()
+    const [one, two] = [row('recharge.completed', { coins: 1 }), row('gift.refunded', {})]
+    await store.appendFacts([{ ...one, epoch: 0, seq: 3 }], { key: 'ledger:facts', pos: 3 })
+    await store.appendFacts(
+      [one, two].map((log, at) => ({ ...log, epoch: 0, seq: 3 + at })),
+      { key: 'ledger:facts', pos: 4 },
+    )
+    const bad = store.appendFacts([{ ...row(), at: 0.5, epoch: 0, seq: 5 }], { key: 'ledger:facts', pos: 5 })
+    await expect(bad).rejects.toMatchObject({ code: 'store.failed' })
+    const again = await reopen(store)
+    expect((await again.readLog({ roomId: '', afterPos: 0, limit: 9 })).map((entry) => entry.row)).toStrictEqual([one, two])
+    expect(await again.getCursor('ledger:facts')).toEqual({ pos: 4, acked: [] })
   })
 
   test('positions have no gaps but those of pruned rows', async () => {

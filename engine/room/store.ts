@@ -20,8 +20,19 @@
  */
 import { join } from 'node:path'
 import type { RestrictionShape, Role, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
-import { type BatchResult, type Change, CoreDb, type CoreDbOptions, type Op, type OpAnswers, type SeqRow } from './core-db.ts'
+import {
+  type BatchResult,
+  type Change,
+  CoreDb,
+  type CoreDbOptions,
+  type Op,
+  type OpAnswers,
+  type PlacedCursor,
+  type SeqRow,
+} from './core-db.ts'
 import type { Takedown } from './core-schema.ts'
+import { AuditStore } from './store-audit.ts'
+import { BoardStore } from './store-boards.ts'
 import {
   type Cursor,
   type DeadLetter,
@@ -36,7 +47,7 @@ import {
 } from './store-plugins.ts'
 import { StoreThread } from './store-thread.ts'
 
-export type { Change, EventRow, SeqRow } from './core-db.ts'
+export type { Change, EventRow, PlacedCursor, SeqRow } from './core-db.ts'
 export type { Takedown } from './core-schema.ts'
 export type { Cursor, DeadLetter, NewDeadLetter, PluginRow } from './store-plugins.ts'
 
@@ -53,6 +64,8 @@ export interface RoomRecord {
   takedown: Takedown | undefined
   /** How far into the journal of the ledger this room has come. */
   giftPos: number
+  /** As last seen; empty: never seen. */
+  ownerName: string
   likes: number
   shares: number
   /** Of the current live. */
@@ -99,6 +112,10 @@ export interface StoreStats {
 }
 
 export interface Store {
+  /** What operators did, and what waits for a second one. */
+  readonly audit: AuditStore
+  /** Who gave how much, as far as it has been counted. */
+  readonly boards: BoardStore
   /** `full`: `roomsMax` rooms exist. */
   createRoom(info: RoomInfoShape, settings: SettingsShape, log: LogRow): Promise<'created' | 'exists' | 'full'>
   /** The record of a room with its epoch one higher than ever before, stored before this answers. */
@@ -109,6 +126,8 @@ export interface Store {
   setSeq(roomId: string, rows: readonly SeqRow[]): void
   /** Events that were committed without a write, or in no room (''). Not awaited; dropped and counted when the queue is full. */
   appendLog(roomId: string, rows: readonly (LogRow & SeqRow)[], cursor?: { giftPos: number | undefined }): void
+  /** Facts of no room (''), and how far their source has been read: both are on disk when it resolves, or neither is. */
+  appendFacts(rows: readonly (LogRow & SeqRow)[], cursor: PlacedCursor): Promise<void>
   listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]>
   /** Committed rows after `afterPos`, at most `limit` and never more than 1,000. */
   readLog(options: { roomId?: string; afterPos: number; limit: number }): Promise<LogEntry[]>
@@ -215,6 +234,8 @@ interface Waiting {
 
 /** The queue in front of an executor: `openStore` and `openStoreInline` make it. */
 export class QueuedStore implements Store {
+  readonly audit = new AuditStore((op) => this.#ask<typeof op.op>(op as Op & { op: typeof op.op }))
+  readonly boards = new BoardStore((op) => this.#ask<typeof op.op>(op as Op & { op: typeof op.op }))
   readonly #executor: Executor
   readonly #queueMax: number
   readonly #log: StoreLog | undefined
@@ -261,6 +282,11 @@ export class QueuedStore implements Store {
       const placed = rows.map((row) => ({ ...toEvent(row), epoch: row.epoch, seq: row.seq }))
       this.#tell({ op: 'append', roomId, rows: placed, giftPos: cursor?.giftPos }, rows.length)
     }
+  }
+
+  async appendFacts(rows: readonly (LogRow & SeqRow)[], cursor: PlacedCursor): Promise<void> {
+    const placed = rows.map((row) => ({ ...toEvent(row), epoch: row.epoch, seq: row.seq }))
+    await this.#ask<'append'>({ op: 'append', roomId: '', rows: placed, cursor })
   }
 
   async listOpen(): Promise<{ info: RoomInfoShape; likes: number }[]> {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Catalogue, firstGifts, type GiftItem, giftDefaults, itemProblem } from './catalogue.ts'
 
 const rose: GiftItem = { ...giftDefaults, id: 'rose', name: 'Rose', priceCoin: 10 }
-const place = { ownerId: 'bob', at: 1_000 }
+const place = { ownerId: 'bob', roomId: 'hall', at: 1_000 }
 const catalogueOf = (...items: GiftItem[]) => {
   const catalogue = new Catalogue()
   catalogue.load(items, 7)
@@ -17,6 +17,8 @@ describe('an offer', () => {
   it.each<[string, Partial<GiftItem>]>([
     ['retired', { retired: true }],
     ['another streamer', { streamerIds: ['ann'] }],
+    ['another room', { roomIds: ['attic'] }],
+    ['the room, of another streamer', { roomIds: ['hall'], streamerIds: ['ann'] }],
     ['too early', { fromAt: 1_001 }],
     ['over, to the millisecond', { toAt: 1_000 }],
   ])('is none: %s', (_, change) => {
@@ -29,6 +31,17 @@ describe('an offer', () => {
     const catalogue = catalogueOf({ ...rose, streamerIds: ['ann', 'bob'], fromAt: 1_000, toAt: 1_001 })
     expect(catalogue.list(place)).toHaveLength(1)
     expect(catalogue.list({ ...place, ownerId: 'eve' })).toEqual([])
+  })
+
+  it('one of a room is listed and sold there alone', () => {
+    const catalogue = catalogueOf({ ...rose, roomIds: ['hall', 'attic'] })
+    expect(catalogue.list(place)).toHaveLength(1)
+    expect(catalogue.list({ ...place, roomId: 'cellar' })).toEqual([])
+  })
+
+  it('one that was stored before a field was there has its default', () => {
+    const { roomIds: _, ...old } = rose
+    expect(catalogueOf(old as GiftItem).offer('rose', place)).toEqual({ item: rose, version: 7 })
   })
 
   it('what nobody has heard of is not available', () => {
@@ -56,6 +69,7 @@ it.each<[string, Partial<GiftItem>]>([
   ['comboTimeoutMs', { comboTimeoutMs: 499 }],
   ['tags', { tags: [''] }],
   ['streamerIds', { streamerIds: ['a.b'] }],
+  ['roomIds', { roomIds: Array.from({ length: 101 }, (_, n) => `r${n}`) }],
   ['toAt', { fromAt: 5, toAt: 5 }],
 ])('cannot be sold, by its %s: %j', (field, change) => {
   expect(itemProblem({ ...rose, ...change })).toContain(`${field}:`)

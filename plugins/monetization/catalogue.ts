@@ -5,7 +5,7 @@
  * a later change never touches it.
  *
  *     const problem = itemProblem(item)                            // undefined when it can be sold
- *     const { item } = catalogue.offer('rose', { owner, at })      // or { code: 'gift.not_available' }
+ *     const { item } = catalogue.offer('rose', { ownerId, roomId, at })      // or { code: 'gift.not_available' }
  */
 export interface GiftItem {
   /** `[A-Za-z0-9_-]{1,64}`. */
@@ -23,6 +23,8 @@ export interface GiftItem {
   countMax: number
   /** Streamers in whose rooms alone it is offered; empty: in all. */
   streamerIds: readonly string[]
+  /** Rooms in which alone it is offered; empty: in all of those streamers. */
+  roomIds: readonly string[]
   /** Epoch ms, half-open; 0: without end on that side. */
   fromAt: number
   toAt: number
@@ -38,6 +40,7 @@ export const giftDefaults: Omit<GiftItem, 'id' | 'name' | 'priceCoin'> = {
   tags: [],
   countMax: 1_314,
   streamerIds: [],
+  roomIds: [],
   fromAt: 0,
   toAt: 0,
   retired: false,
@@ -55,7 +58,7 @@ export const firstGifts: readonly GiftItem[] = [
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/
 const itemsMax = 1_000
-const streamersMax = 100
+const scopeIdsMax = 100
 const isInstant = (value: number) => Number.isSafeInteger(value) && value >= 0
 const priceMax = 1_000_000
 
@@ -92,8 +95,9 @@ export function itemProblem(item: GiftItem): string | undefined {
   if (item.kind !== 'normal' && item.kind !== 'effect') return 'kind: normal or effect'
   if (item.tags.length > 10 || item.tags.some((tag) => !isShown(tag, 32)))
     return 'tags: at most 10 of 1 to 32 characters that can be shown'
-  if (item.streamerIds.length > streamersMax || !item.streamerIds.every((id) => idPattern.test(id)))
-    return `streamerIds: at most ${streamersMax} ids`
+  for (const scope of ['streamerIds', 'roomIds'] as const)
+    if (item[scope].length > scopeIdsMax || !item[scope].every((id) => idPattern.test(id)))
+      return `${scope}: at most ${scopeIdsMax} ids`
   if (!isInstant(item.fromAt) || !isInstant(item.toAt)) return 'fromAt, toAt: epoch milliseconds'
   if (item.effectId !== '' && !idPattern.test(item.effectId)) return 'effectId: 1 to 64 letters, digits, _ and -, or empty'
   if (item.toAt !== 0 && item.toAt <= item.fromAt) return 'toAt: must be after fromAt, or 0'
@@ -103,6 +107,7 @@ export function itemProblem(item: GiftItem): string | undefined {
 export interface Place {
   /** The owner of the room. */
   ownerId: string
+  roomId: string
   at: number
 }
 export type Offer = { item: GiftItem; version: number } | { code: 'gift.not_available' }
@@ -114,7 +119,8 @@ export class Catalogue {
   /** All of it anew, as it stands in the tables. */
   load(items: Iterable<GiftItem>, version: number): void {
     this.#items.clear()
-    for (const item of items) this.#items.set(item.id, item)
+    // One from before a field was there is without it.
+    for (const item of items) this.#items.set(item.id, { ...giftDefaults, ...item })
     this.version = version
   }
 
@@ -147,7 +153,8 @@ export class Catalogue {
   }
 }
 
-function isOffered({ retired, streamerIds, fromAt, toAt }: GiftItem, { ownerId, at }: Place): boolean {
+function isOffered({ retired, streamerIds, roomIds, fromAt, toAt }: GiftItem, { ownerId, roomId, at }: Place): boolean {
   if (retired || at < fromAt || (toAt !== 0 && at >= toAt)) return false
-  return streamerIds.length === 0 || streamerIds.includes(ownerId)
+  const isIn = (ids: readonly string[], id: string) => ids.length === 0 || ids.includes(id)
+  return isIn(streamerIds, ownerId) && isIn(roomIds, roomId)
 }

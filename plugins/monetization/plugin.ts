@@ -1,24 +1,28 @@
 /**
- * Monetization: what gifts there are and what they cost, who gets which share, and in which packages coins are sold. It decides and never
- * posts: the engine's ledger posts.
+ * Monetization: what gifts there are and what they cost, who gets which share, how much may be given, and in which packages coins are
+ * sold. It decides and never posts: the engine's ledger posts, and counts what a user gives in a minute and a day.
  *
  * | owns | where |
  * |---|---|
  * | the gift catalogue, versioned | `shelf.ts`; `GET /gifts`, `PUT /gifts/:id` |
  * | contracts of streamers (until a supplier plugin brings them) | `shelf.ts`; `GET /contracts`, `PUT /contracts/:id` |
  * | the price of `gift.send`, and its split | the charge hook |
+ * | limits of spending | settings; of one user `limits.ts`; `GET /limits/:user`, `PUT /limits/:user`, `x.monetization.set_limit` |
  * | packages of coins | settings; `recharge.packages`, `recharge.create` |
+ * | how often a recharge is started | settings; `velocity.ts` |
  *
- * Cost: one question a gift, answered from memory. Every instance looks at the version in the tables each second and reads anew when it
- * has changed, so that all have a change within two. What it knows belongs to one plugin object: an engine that is given the object
+ * Cost: one question a gift, answered from memory. Every instance looks for changes in the tables each second, so that all have a change
+ * within two. What it knows belongs to one plugin object: an engine that is given the object
  * itself takes its own from `monetization()`; a file that is attached is loaded anew each time.
  */
 import { type ChargeAnswer, type Context, definePlugin, deny, refuse, Type } from '../../engine/plugin/index.ts'
 import { changedItem, type GiftItem } from './catalogue.ts'
 import { contractOf, contractProblem } from './contracts.ts'
+import { coinMax, dayMaxOf, Limits, limitMigrations, ownAt, withOperators, withOwn } from './limits.ts'
 import { firstPackages, Package } from './packages.ts'
 import { paged } from './paged.ts'
 import { migrations, Shelf } from './shelf.ts'
+import { admitted, forget, velocityMigrations } from './velocity.ts'
 
 const settings = Type.Object({
   streamerBps: Type.Integer({
@@ -27,7 +31,26 @@ const settings = Type.Object({
     default: 5_000,
     description: "A streamer's share without a contract.",
   }),
-  giftCoinMax: Type.Integer({ minimum: 1, maximum: 1_000_000_000, default: 100_000, description: 'Most coins of one send.' }),
+  giftCoinMax: Type.Integer({ minimum: 1, maximum: coinMax, default: 100_000, description: 'Most coins of one send.' }),
+  giftCoinMinuteMax: Type.Integer({
+    minimum: 0,
+    maximum: coinMax,
+    default: 500_000,
+    description: 'Most coins that a user gives in one minute, in all rooms together.',
+  }),
+  giftCoinDayMax: Type.Integer({
+    minimum: 0,
+    maximum: coinMax,
+    default: 1_000_000,
+    description: "Most coins of a day, from midnight of the platform's clock; an operator may say otherwise for a user.",
+  }),
+  rechargesMax: Type.Integer({
+    minimum: 1,
+    maximum: 1_000,
+    default: 5,
+    description: 'Most recharges that a user starts within `rechargeWindowMinutes`.',
+  }),
+  rechargeWindowMinutes: Type.Integer({ minimum: 1, maximum: 1_440, default: 10, description: 'See `rechargesMax`.' }),
   packages: Type.Array(Package, { maxItems: 50, default: firstPackages, description: 'What coins are sold in.' }),
   providers: Type.Array(Type.String({ minLength: 1, maxLength: 32 }), {
     maxItems: 16,
@@ -48,9 +71,17 @@ interface Asked {
   ownerId: string
 }
 
-function price(shelf: Shelf, d: Asked, { at, userId }: { at: number; userId: string }, ctx: Ctx): ChargeAnswer {
+type Known = { shelf: Shelf; limits: Limits }
+function price(
+  { shelf, limits }: Known,
+  d: Asked,
+  { at, userId, room }: { at: number; userId: string; room: string },
+  ctx: Ctx,
+): ChargeAnswer {
   const { giftId, count, to, ownerId } = d
-  const offer = shelf.catalogue.offer(giftId, { ownerId, at })
+  const own = limits.of(userId)
+  if (own.giftingOff) return deny('gift.user_disabled')
+  const offer = shelf.catalogue.offer(giftId, { ownerId, roomId: room, at })
   if ('code' in offer) return deny(offer.code)
   const { item, version } = offer
   const valueCoin = item.priceCoin * count
@@ -65,6 +96,10 @@ function price(shelf: Shelf, d: Asked, { at, userId }: { at: number; userId: str
       split: [{ to: `streamer:${to}`, bps: streamerBps }, ...(guildBps > 0 ? [{ to: `guild:${guildId}`, bps: guildBps }] : [])],
       contractVersion,
       catalogVersion: String(version),
+      limits: {
+        minuteCoinMax: ctx.settings.giftCoinMinuteMax,
+        dayCoinMax: dayMaxOf(own, { dayCoinMax: ctx.settings.giftCoinDayMax, at }),
+      },
       show: {
         name: item.name,
         unitCoin: item.priceCoin,
@@ -89,24 +124,39 @@ function asRefusal(error: unknown, provider: string): unknown {
   return error
 }
 
+function userId(text: string): string {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw refuse('request.invalid', 'user: 1 to 64 letters, digits, _ and -')
+  return text
+}
+
 /** A plugin with a memory of its own. */
 export function monetization() {
   const shelf = new Shelf()
+  const limits = new Limits()
   let timer: NodeJS.Timeout | undefined
-  const look = (ctx: Ctx) => {
-    shelf.load(ctx.db).catch((error) => ctx.log.warn({ err: error }, 'catalogue and contracts cannot be read: the old ones stay'))
+  const look = ({ db, log }: Ctx) => {
+    Promise.all([shelf.load(db), limits.load(db)]).catch((error) =>
+      log.warn({ err: error }, 'catalogue, contracts and limits cannot be read: the old ones stay'),
+    )
+  }
+  const limitsNow = (userId: string, at: number, { settings }: Ctx) => {
+    const known = limits.of(userId)
+    const [own, day] = [ownAt(known, at), dayMaxOf(known, { dayCoinMax: settings.giftCoinDayMax, at })]
+    const waits = known.laterAt > at ? { laterDayCoinMax: known.later, laterAt: known.laterAt } : {}
+    return { giftingOff: known.giftingOff, dayCoinMax: day, ownDayCoinMax: own, ...waits }
   }
 
   return definePlugin({
     name: 'monetization',
-    version: '1.0.0',
-    description: 'Gift catalogue, prices, splits and packages of coins.',
+    version: '1.1.0',
+    description: 'Gift catalogue, prices, splits, limits of spending and packages of coins.',
     settings,
     domains: ['recharge'],
     calls: ['engine.pay.create'],
-    migrations,
+    migrations: [...migrations, ...limitMigrations, ...velocityMigrations],
     async start(ctx) {
       await shelf.start(ctx.db)
+      await limits.load(ctx.db)
       // A schedule runs on one instance; this is for each of them.
       timer = setInterval(look, reloadEveryMs, ctx).unref()
     },
@@ -116,16 +166,17 @@ export function monetization() {
     charges: {
       'gift.send': {
         budgetMs: 800,
-        run: ({ d, at, from }, ctx) => price(shelf, d as unknown as Asked, { at, userId: from.userId }, ctx),
+        run: ({ d, at, from, room }, ctx) =>
+          price({ shelf, limits }, d as unknown as Asked, { at, userId: from.userId, room }, ctx),
       },
     },
     transforms: {
       'gift.list': {
         order: 50,
         budgetMs: 100,
-        run: ({ d, at }) => ({
+        run: ({ d, at, room }) => ({
           version: String(shelf.catalogue.version),
-          items: shelf.catalogue.list({ ownerId: d.ownerId, at }).map(shown),
+          items: shelf.catalogue.list({ ownerId: d.ownerId, roomId: room, at }).map(shown),
         }),
       },
     },
@@ -141,21 +192,58 @@ export function monetization() {
         d: Type.Object({ packageId: Type.String({ maxLength: 64 }), provider: Type.String({ maxLength: 32 }) }),
         room: false,
         budgetMs: 4_000,
-        async run({ d: { packageId, provider }, from, ik }, ctx) {
+        async run({ d: { packageId, provider }, from, ik, at }, ctx) {
           if (ik === undefined) throw refuse('idem.key_required', 'A recharge needs an ik.')
           const wanted = ctx.settings.packages.find(({ id }) => id === packageId)
           if (!wanted) throw refuse('recharge.unknown_package', 'There is no such package.')
           if (!ctx.settings.providers.includes(provider)) throw refuse('recharge.unknown_provider', 'There is no such provider.')
           const { priceMinor, coins, bonusCoins } = wanted
+          const { userId } = from
+          const { rechargesMax: max, rechargeWindowMinutes } = ctx.settings
+          const waitMs = await admitted(ctx.db, { userId, ik, at }, { max, windowMs: rechargeWindowMinutes * 60_000 })
+          if (waitMs > 0) throw refuse('rate.limited', 'Too many recharges were started.', waitMs)
           try {
-            return await ctx.pay.create({ userId: from.userId, provider, priceMinor, coins, bonusCoins, ik })
+            return await ctx.pay.create({ userId, provider, priceMinor, coins, bonusCoins, ik })
           } catch (error) {
+            // The same key asked for something else: the first one counts on.
+            if (Object(error).code !== 'idem.conflict') await forget(ctx.db, { userId, ik })
             throw asRefusal(error, provider)
           }
         },
       },
+      'x.monetization.get_limit': {
+        d: Type.Object({}),
+        room: false,
+        budgetMs: 1_000,
+        run: ({ from, at }, ctx) => limitsNow(from.userId, at, ctx),
+      },
+      'x.monetization.set_limit': {
+        d: Type.Object({ dayCoinMax: Type.Integer({ minimum: -1, maximum: coinMax }) }),
+        room: false,
+        budgetMs: 2_000,
+        async run({ d: { dayCoinMax }, from, at }, ctx) {
+          await limits.change(ctx.db, from.userId, (known) => withOwn(known, dayCoinMax, at))
+          return limitsNow(from.userId, at, ctx)
+        },
+      },
     },
     routes: {
+      'GET /limits/:user': {
+        summary: 'What one user may give: `dayCoinMax` holds today, -1 in `ownDayCoinMax` is none of their own.',
+        run: ({ params: { user = '' } }, ctx) => ({ body: limitsNow(userId(user), ctx.clock.now(), ctx) }),
+      },
+      'PUT /limits/:user': {
+        summary:
+          'Switch gifts off for a user (`giftingOff`), or set their `dayCoinMax` in place of that of the settings (-1: no more).',
+        async run({ params: { user = '' }, body }, ctx) {
+          await limits.change(ctx.db, userId(user), (known) => {
+            const made = withOperators(known, body)
+            if (typeof made === 'string') throw refuse('request.invalid', made)
+            return made
+          })
+          return { body: limitsNow(user, ctx.clock.now(), ctx) }
+        },
+      },
       'GET /gifts': {
         summary: 'The catalogue by id, retired gifts too; `after` for the next page.',
         run: ({ query }) => ({ body: { version: shelf.catalogue.version, ...paged(shelf.catalogue.all(), query) } }),

@@ -29,7 +29,7 @@ export const migrations = [
   'CREATE TABLE versions (version INTEGER PRIMARY KEY NOT NULL)',
 ]
 
-/** A gift is at most some 8 KB as JSON, and an answer of the database 4 MB. */
+/** A gift is at most some 14 KB as JSON, and an answer of the database 4 MB. */
 const giftsPage = 250
 const contractsPage = 2_000
 const triesMax = 10

@@ -1,0 +1,247 @@
+/**
+ * The boards of a room over time: those that run are in memory, all of them are on disk, and a start of the room costs what is new in
+ * the journal since the last save.
+ *
+ *     await keeper.load(isInJournal)          // what was kept, unless it does not fit: then everything is counted anew
+ *     keeper.add(given)                       // each row of the journal once, in order; one that was counted before is passed over
+ *     keeper.rows('day', 10)                  // now
+ *     await keeper.finished('day', '2026-01-31', 10)
+ *
+ * What is kept is thrown away when it was made by other rules (`form`), when its sum is not what it must be, or when the journal does
+ * not hold the row at which it ends. A save that fails is tried again as it was; it happens once, because it names the place in the
+ * journal from which it goes on.
+ *
+ * A gift that was accepted before midnight and posted after it counts for the day before: that window is on disk alone.
+ */
+import type { Home } from '../room/home.ts'
+import type { BoardsHead, Score, ScoreAdded } from '../room/store-boards.ts'
+import { type BoardName, type BoardRow, Boards, type Given, windowsOf } from './boards.ts'
+
+/** A row of the journal that moves the boards. */
+export interface Counted extends Given {
+  txId: string
+  at: number
+  liveId: string | undefined
+}
+interface Batch {
+  fromPos: number
+  head: BoardsHead
+  rows: ScoreAdded[]
+}
+
+/** Another one: what is on disk was counted by other rules. */
+const rules = 1
+const saveEveryMs = 10_000
+const unsavedMax = 4_000
+const finishedRows = 100
+const finishedKept = 32
+const askedMax = 16
+const dayMs = 86_400_000
+
+export class BoardKeeper {
+  readonly #home: Home
+  readonly #boards: Boards
+  readonly #offsetMinutes: number
+  /** Counted up to here; on disk up to `#savedPos`. */
+  #head: BoardsHead
+  #savedPos = 0
+  #unsaved = new Map<string, ScoreAdded>()
+  #batch: Batch | undefined
+  #saving: Promise<void> | undefined
+  #saveAt: number | undefined
+  #isLoaded = false
+  /** What is on disk is not ours: the next start counts anew. */
+  #isLost = false
+  readonly #finished = new Map<string, Promise<Score[]>>()
+  #asked = 0
+  #prunedDay = ''
+
+  constructor(home: Home) {
+    this.#home = home
+    this.#offsetMinutes = home.parts.config.boardOffsetMinutes
+    this.#boards = new Boards(this.#offsetMinutes)
+    this.#head = this.#emptyHead()
+    this.turn()
+  }
+
+  #emptyHead(): BoardsHead {
+    return { form: `${rules}/${this.#offsetMinutes}`, pos: 0, txId: '', coin: 0n }
+  }
+
+  /** The row of the journal up to which all are counted. */
+  get pos(): number {
+    return this.#head.pos
+  }
+
+  // ------------------------------------------------------------------ counting
+
+  /** What was kept. Rejects when the disk cannot be read now; then nothing has been taken. */
+  async load(isInJournal: (pos: number, txId: string) => Promise<boolean>): Promise<void> {
+    if (this.#isLoaded) return
+    const { id, parts } = this.#home
+    const { boards } = parts.store
+    const head = await boards.head(id)
+    if (head && head.form === this.#head.form && (await isInJournal(head.pos, head.txId))) {
+      const kept: [BoardName, string, Score][] = []
+      for (const [board, win] of windowsOf(this.#home.now(), this.#home.info.liveId, this.#offsetMinutes))
+        for await (const score of boards.all(id, board, win)) kept.push([board, win, score])
+      this.turn()
+      for (const [board, win, { reached, ...score }] of kept)
+        if (this.#boards.windowOf(board) === win) this.#boards.restore(board, { ...score, reachedAt: reached })
+      this.#head = { ...head }
+      this.#savedPos = head.pos
+    } else await boards.drop(id)
+    this.#isLoaded = true
+  }
+
+  add(counted: Counted): void {
+    const { member, name, coin, at, pos, txId, liveId } = counted
+    if (pos <= this.#head.pos) return
+    this.#head = { ...this.#head, pos, txId, coin: this.#head.coin + coin }
+    this.turn()
+    const windows = windowsOf(at, liveId, this.#offsetMinutes)
+    this.#boards.add(counted, windows)
+    const oldestAt = this.#home.now() - this.#keepMs
+    for (const [board, win] of windows) {
+      if (board !== 'total' && at < oldestAt) continue
+      const key = `${board} ${win}`
+      if (this.#boards.windowOf(board) !== win) this.#finished.delete(key)
+      this.#addUnsaved(`${key} ${member}`, { board, win, member, name, coin, reached: pos, at })
+    }
+    if (this.#isLost) return this.#unsaved.clear()
+    this.#saveAt ??= this.#home.now() + saveEveryMs
+    // After a save that failed the next one is the timer's: the disk is not asked with every gift.
+    if (this.#unsaved.size >= unsavedMax && !this.isSaving && !this.#batch) void this.save()
+  }
+
+  get #keepMs(): number {
+    return this.#home.parts.config.boardsKeepDays * dayMs
+  }
+
+  #addUnsaved(key: string, added: ScoreAdded): void {
+    const known = this.#unsaved.get(key)
+    this.#unsaved.set(key, known ? { ...added, coin: known.coin + added.coin, at: Math.max(known.at, added.at) } : added)
+  }
+
+  turn(): void {
+    this.#boards.turn(this.#home.now(), this.#home.info.liveId)
+  }
+
+  // ------------------------------------------------------------------ saving
+
+  dueAt(): number | undefined {
+    return this.#saveAt
+  }
+
+  run(now: number): void {
+    if (this.#saveAt === undefined || this.#saveAt > now) return
+    this.#saveAt = now + saveEveryMs
+    if (!this.isSaving) void this.save()
+    this.#prune(now)
+  }
+
+  /** What is counted goes to disk faster than the disk takes it: whoever brings more had better wait. */
+  get isSaving(): boolean {
+    return this.#saving !== undefined
+  }
+
+  /** On the way down: the store writes it before it closes. */
+  finish(): void {
+    void this.save()
+  }
+
+  /** All that is counted is on disk when it resolves, if the disk takes it. */
+  async save(): Promise<void> {
+    while (this.#saving) await this.#saving
+    this.#takeBatch()
+    if (!this.#batch) return
+    this.#saving = this.#write(this.#batch).finally(() => (this.#saving = undefined))
+    await this.#saving
+  }
+
+  #takeBatch(): void {
+    if (this.#batch || this.#isLost || this.#head.pos === this.#savedPos) return
+    this.#batch = { fromPos: this.#savedPos, head: this.#head, rows: [...this.#unsaved.values()] }
+    this.#unsaved = new Map()
+  }
+
+  async #write(batch: Batch): Promise<void> {
+    const { id, parts } = this.#home
+    // While it is under way the room must not leave memory: its next home would read what is about to change.
+    this.#saveAt = this.#home.now() + saveEveryMs
+    try {
+      if (!(await parts.store.boards.save(id, batch.fromPos, batch.head, batch.rows))) await this.#lose()
+      this.#savedPos = batch.head.pos
+      this.#batch = undefined
+    } catch (error) {
+      parts.onError(error, `${id}: boards`)
+    }
+    if (this.#isLost || (!this.#batch && this.#head.pos === this.#savedPos)) this.#saveAt = undefined
+    else this.#home.rearm()
+  }
+
+  /** What is on disk was written by somebody else: the next start counts anew. */
+  async #lose(): Promise<void> {
+    const { id, parts } = this.#home
+    parts.onError(new Error('the boards on disk are not those that were read'), `${id}: boards`)
+    await parts.store.boards.drop(id)
+    this.#isLost = true
+    this.#unsaved.clear()
+  }
+
+  /** Once a day of the room. */
+  #prune(now: number): void {
+    const day = this.#boards.windowOf('day') ?? ''
+    if (day === this.#prunedDay) return
+    this.#prunedDay = day
+    const { id, parts } = this.#home
+    parts.store.boards.prune(id, now - this.#keepMs).catch((error) => parts.onError(error, `${id}: boards`))
+  }
+
+  // ------------------------------------------------------------------ looking
+
+  windowOf(board: BoardName): string | undefined {
+    this.turn()
+    return this.#boards.windowOf(board)
+  }
+
+  rows(board: BoardName, limit: number): BoardRow[] {
+    return this.#boards.rows(board, limit)
+  }
+
+  standing(board: BoardName, member: string): { place: number; scoreCoin: string } | undefined {
+    return this.#boards.standing(board, member)
+  }
+
+  get isChanged(): boolean {
+    return this.#boards.isChanged
+  }
+
+  takeChanged(limit: number): ReturnType<Boards['takeChanged']> {
+    this.turn()
+    return this.#boards.takeChanged(limit)
+  }
+
+  /** The first hundred of a window that is over; undefined when too many ask at once. */
+  finished(board: BoardName, win: string): Promise<Score[]> | undefined {
+    const key = `${board} ${win}`
+    const known = this.#finished.get(key)
+    if (known) return known
+    if (this.#asked >= askedMax) return undefined
+    this.#asked++
+    const asked = this.#read(board, win).finally(() => this.#asked--)
+    this.#finished.set(key, asked)
+    asked.catch(() => this.#finished.delete(key))
+    const [oldest] = this.#finished.keys()
+    if (this.#finished.size > finishedKept && oldest !== undefined) this.#finished.delete(oldest)
+    return asked
+  }
+
+  /** The end of a window may wait for its save. */
+  async #read(board: BoardName, win: string): Promise<Score[]> {
+    await this.save()
+    return this.#home.parts.store.boards.top(this.#home.id, board, win, finishedRows)
+  }
+}
+
+export const rowOf = ({ member, name, score }: Score): BoardRow => ({ member: { id: member, name }, scoreCoin: String(score) })

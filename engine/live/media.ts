@@ -1,0 +1,59 @@
+/**
+ * What a room needs of media: a node that does what `schemas/sfu.ts` names. That it is a process, and may be starting, busy or dead, is
+ * the business of `engine/media/`.
+ */
+import type { LineName, MediaKind, SfuAnswer, SfuAsk, SfuError, SfuRequest } from '../../schemas/sfu.ts'
+import type { IceServer } from '../config.ts'
+
+export interface MediaNode {
+  readonly isReady: boolean
+  readonly iceServers: readonly IceServer[]
+  /** Of the whole node; a room may have a higher one of its own. */
+  readonly degradeLevel: number
+  /** Rejects with a `MediaProblem` and nothing else. */
+  request<R extends SfuRequest>(name: R, ask: SfuAsk<R>): Promise<SfuAnswer<R>>
+  /** What must be done and nobody waits for. */
+  tell<R extends SfuRequest>(name: R, ask: SfuAsk<R>): void
+}
+
+/** Why the node did not do it: a code that a client may see, and words. */
+export class MediaProblem extends Error {
+  readonly code: SfuError['code']
+
+  constructor(code: SfuError['code'], msg: string) {
+    super(msg)
+    this.name = 'MediaProblem'
+    this.code = code
+  }
+}
+
+/** What rooms count of media, all of them together. */
+export interface StreamMeters {
+  takeovers: number
+  cuts: number
+  failovers: number
+  lost: number
+  qosReports: number
+  qosRefused: number
+  qosPlayMs: number
+  qosStallMs: number
+  qosAlerts: number
+}
+export const newStreamMeters = (): StreamMeters => ({
+  ...{ takeovers: 0, cuts: 0, failovers: 0, lost: 0 },
+  ...{ qosReports: 0, qosRefused: 0, qosPlayMs: 0, qosStallMs: 0, qosAlerts: 0 },
+})
+
+/** Who is on the mic decides the part for it; the stream asks it who may be heard, and tells it what becomes of it. */
+export interface SeatStage {
+  mayPublishSeat(userId: string): number | undefined
+  onSeatOpened(seat: SeatProducer): void
+  onSeatClosed(seat: SeatProducer): void
+}
+export interface SeatProducer {
+  seatNo: number
+  userId: string
+  kind: MediaKind
+  producerId: string
+}
+export type { LineName }

@@ -1,0 +1,588 @@
+/**
+ * The picture and sound of a room: `stream.*` as clients say it, checked here, done by the media node.
+ *
+ *     stream.publish -> joined, open, rights -> guards -> the line is claimed -> `producer.open` of the node -> answer
+ *     the node tells `track.opened` -> the room hears `stream.started`, `stream.published` (`stream-show.ts`)
+ *
+ * A peer of the node is one session (its sid), or one client of WHIP, WHEP or RTP (`stream-signals.ts`). Nothing that a plugin, a ban or
+ * a closed room can have changed while somebody waited is taken for granted: it is asked again before the node is. The node's room is
+ * opened when the first needs it, and closed when nobody has for `emptyMsMax`. Whatever ends a right ends its media with one message to
+ * the node, in the same turn.
+ */
+import type { CommandInput } from '../../schemas/messages.ts'
+import { subjects } from '../../schemas/subjects.ts'
+import type { Feed, LineName, Media, SfuAnswer, SfuAsk, SfuEvent, SfuRequest } from '../../schemas/sfu.ts'
+import { type Actor, type Answer, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
+import type { Chore, Home } from '../room/home.ts'
+import type { Member } from '../room/presence.ts'
+import { may } from '../room/rights.ts'
+import { ffmpegArguments } from './ingest-arguments.ts'
+import { type MediaNode, MediaProblem, type SeatStage } from './media.ts'
+import { jsonObject } from './stream-json.ts'
+import { type StreamPeer, StreamPeers } from './stream-peers.ts'
+import { Qos } from './stream-qos.ts'
+import { Show, type StopReason } from './stream-show.ts'
+
+type Refused = Extract<Answer, { ok: false }>
+export type Publishing = CommandInput<'stream.publish'>
+
+const emptyMsMax = 60_000
+const underWayMax = 16
+const retryAfterMs = 5_000
+/** After a cut: a client that reconnects by itself does so within seconds. */
+const cutBanMsDefault = 30_000
+
+export class Stream implements Chore {
+  readonly show: Show
+  readonly qos: Qos
+  readonly peers = new StreamPeers()
+  /** Set by whoever keeps the seats. */
+  seats: SeatStage | undefined
+  readonly #home: Home
+  readonly #media: MediaNode | undefined
+  #capabilities: Promise<Media> | undefined
+  /** Counts rooms of the node: what was asked of an earlier one says nothing about this one. */
+  #generation = 0
+  #emptyAt: number | undefined
+  #liveBannedUntil = 0
+
+  constructor(home: Home) {
+    this.#home = home
+    this.#media = home.parts.media
+    this.show = new Show(home, this.#media, (peerId) => this.peers.get(peerId)?.userId)
+    this.qos = new Qos(home)
+    for (const chore of [this.show, this.qos]) home.addChore(chore)
+  }
+
+  // ------------------------------------------------------------------ transports
+
+  capabilities(call: Call): void {
+    this.#whenOpen(call, (rtpCapabilities) => accept(call, { rtpJson: JSON.stringify(rtpCapabilities) }))
+  }
+
+  createTransport(call: Call): void {
+    const { direction, rtpJson } = call.d as CommandInput<'stream.create_transport'>
+    const rtpCapabilities = rtpJson === undefined ? undefined : jsonObject(rtpJson)
+    if (rtpJson !== undefined && !rtpCapabilities) return this.#refuseJson(call, 'rtpJson')
+    const mayNot = direction === 'send' ? this.#mayNotSend(call.actor) : undefined
+    if (mayNot) return call.answer(mayNot)
+    this.#whenOpen(call, () => {
+      const peer = this.#peerOf(call, true)
+      if (!peer) return refuse(call, 'room.not_joined')
+      const ask = { ...this.#of(peer), direction, ...(rtpCapabilities ? { rtpCapabilities } : {}) }
+      this.#ask({ call, peer }, 'transport.create', ask, (params) => {
+        peer.transports.set(params.id, direction)
+        const iceServersJson = JSON.stringify(this.#media?.iceServers ?? [])
+        accept(call, { transportId: params.id, paramsJson: JSON.stringify(params), iceServersJson })
+      })
+    })
+  }
+
+  connectTransport(call: Call): void {
+    const { transportId: transport, dtlsJson } = call.d as CommandInput<'stream.connect_transport'>
+    const dtlsParameters = jsonObject(dtlsJson)
+    if (!dtlsParameters) return this.#refuseJson(call, 'dtlsJson')
+    this.#forPeer(call, 'transport.connect', { transport, dtlsParameters })
+  }
+
+  restartIce(call: Call): void {
+    const { transportId: transport } = call.d as CommandInput<'stream.restart_ice'>
+    this.#forPeer(call, 'transport.restart_ice', { transport }, ({ iceParameters }) => ({ iceJson: JSON.stringify(iceParameters) }))
+  }
+
+  // ------------------------------------------------------------------ publishing
+
+  publish(call: Call): void {
+    const d = call.d as Publishing
+    const rtpParameters = jsonObject(d.rtpJson)
+    if (!rtpParameters) return this.#refuseJson(call, 'rtpJson')
+    const feed = this.feedOf(call.actor, d)
+    if ('ok' in feed) return call.answer(feed)
+    if (!this.#peerOf(call)) return refuse(call, 'stream.gone', { msg: 'Make a transport first.' })
+    this.guardedPublish(call, { kind: d.kind, source: d.source, feed }, (ruled) => this.#publish(ruled, rtpParameters))
+  }
+
+  /** Guards know the command by its name, however the media comes in. */
+  guardedPublish(
+    call: Call,
+    { kind, source, feed }: Pick<Publishing, 'kind' | 'source'> & { feed: Feed },
+    then: (ruled: Call) => void,
+  ): void {
+    const where = feed.of === 'line' ? { line: feed.line } : { seatNo: feed.seatNo }
+    this.#home.guarded({ ...call, t: 'stream.publish' }, { kind, source, ...where }, then)
+  }
+
+  #publish(call: Call, rtpParameters: Media): void {
+    const { kind, transportId: transport, ...d } = call.d as Publishing
+    // Guards took their time.
+    const feed = this.feedOf(call.actor, d)
+    if ('ok' in feed) return call.answer(feed)
+    const peer = this.#peerOf(call)
+    if (!peer) return refuse(call, 'stream.gone')
+    const taken = this.claim(feed, peer)
+    if (taken) return call.answer(taken)
+    this.#replace(peer, kind, feed)
+    const release = () => this.unclaim(feed, peer)
+    this.#ask(
+      { call, peer, onRefused: release },
+      'producer.open',
+      { ...this.#of(peer), transport, kind, rtpParameters, feed },
+      ({ producer }) => {
+        this.peers.opened(peer, producer, { kind, feed })
+        if (feed.of === 'seat') this.seats?.onSeatOpened({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId: producer })
+        accept(call, { producerId: producer })
+      },
+    )
+  }
+
+  /** The same thing again from the same place: a camera that was changed, a page that forgot. */
+  #replace(peer: StreamPeer, kind: string, feed: Feed): void {
+    const key = JSON.stringify(feed)
+    for (const [producer, old] of [...peer.producers])
+      if (old.kind === kind && JSON.stringify(old.feed) === key) this.#closeProducer(peer, producer)
+  }
+
+  /** What this user would feed, or why they may not. */
+  feedOf(actor: Actor, { line, source }: Pick<Publishing, 'line' | 'source'>): Feed | Refused {
+    const refused = this.#mayNotBeLive(actor)
+    if (refused) return refused
+    const seatNo = line === undefined ? this.seats?.mayPublishSeat(actor.userId) : undefined
+    if (seatNo !== undefined) return { of: 'seat', seatNo }
+    if (!may(this.#home.ranksOf(actor.userId), 'publish')) return refusal('stream.denied')
+    return { of: 'line', line: line ?? 'primary', source }
+  }
+
+  #mayNotSend(actor: Actor): Refused | undefined {
+    const isOnSeat = this.seats?.mayPublishSeat(actor.userId) !== undefined
+    if (!isOnSeat && !may(this.#home.ranksOf(actor.userId), 'publish')) return refusal('stream.denied')
+    return this.#mayNotBeLive(actor)
+  }
+
+  #mayNotBeLive({ userId }: Actor): Refused | undefined {
+    const home = this.#home
+    const closed = this.mayNotWatch()
+    if (closed) return closed
+    const ban = home.banOf(userId)
+    if (ban) return refusal('room.kicked', { d: { untilAt: ban.untilAt } })
+    if (this.#liveBannedUntil > home.now()) return refusal('room.live_banned', { d: { untilAt: this.#liveBannedUntil } })
+    return undefined
+  }
+
+  mayNotWatch(): Refused | undefined {
+    const home = this.#home
+    if (!this.#media?.isReady) return refusal('stream.unavailable', { retryAfterMs })
+    if (home.takedown) return refusal('room.taken_down')
+    if (home.info.state !== 'open') return refusal('room.closed', { retryAfterMs })
+    return undefined
+  }
+
+  /** A line has one publisher. The same user takes it over from themselves: a second tab, a reconnect, another program. */
+  claim(feed: Feed, peer: StreamPeer): Refused | undefined {
+    if (feed.of === 'seat') return undefined
+    const holder = this.peers.holder(feed.line)
+    if (holder && holder !== peer) {
+      if (holder.userId !== peer.userId) return refusal('stream.line_taken')
+      this.#home.parts.meters.stream.takeovers++
+      this.closePeer(holder, 'taken_over')
+    }
+    this.peers.claim(feed.line, peer)
+    return undefined
+  }
+
+  unclaim(feed: Feed, peer: StreamPeer): void {
+    if (feed.of === 'line') this.peers.release(feed.line, peer)
+  }
+
+  unpublish(call: Call): void {
+    const { producerId } = call.d as CommandInput<'stream.unpublish'>
+    const peer = this.#peerOf(call)
+    if (!peer?.producers.has(producerId)) return refuse(call, 'stream.gone')
+    this.#closeProducer(peer, producerId)
+    accept(call, {})
+  }
+
+  #closeProducer(peer: StreamPeer, producer: string): void {
+    this.#media?.tell('producer.close', { ...this.#of(peer), producer })
+    this.#onProducerClosed(peer, producer)
+  }
+
+  #onProducerClosed(peer: StreamPeer, producerId: string): void {
+    const closed = this.peers.closed(peer, producerId)
+    if (closed?.feed.of !== 'seat') return
+    const { kind, feed } = closed
+    this.seats?.onSeatClosed({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId })
+  }
+
+  openIngest(call: Call): void {
+    const { line = 'primary' } = call.d as CommandInput<'stream.open_ingest'>
+    const what = { kind: 'video', source: 'virtual', line } as const
+    const feed = this.feedOf(call.actor, what)
+    if ('ok' in feed) return call.answer(feed)
+    this.guardedPublish(call, { ...what, feed }, (ruled) => this.#whenOpen(ruled, () => this.#openIngest(ruled, line)))
+  }
+
+  #openIngest(call: Call, line: LineName): void {
+    const { userId } = call.actor
+    const feed = this.feedOf(call.actor, { source: 'virtual', line })
+    if ('ok' in feed) return call.answer(feed)
+    const known = this.peers.ingestOf(userId, line)
+    const peer = known ?? this.peers.add(`rtp_${line}_${this.#home.newId()}`, userId, 'rtp')
+    const taken = known ? undefined : this.claim(feed, peer)
+    if (taken) {
+      this.peers.remove(peer)
+      return call.answer(taken)
+    }
+    const onRefused = () => this.closePeer(peer, 'refused')
+    this.#ask({ call, peer, onRefused }, 'ingest.open', { ...this.#of(peer), line }, (ingest) =>
+      accept(call, { ingestJson: JSON.stringify({ ...ingest, ffmpeg: ffmpegArguments(ingest) }) }),
+    )
+  }
+
+  // ------------------------------------------------------------------ playing
+
+  play(call: Call): void {
+    const { trackId: track, transportId: transport } = call.d as CommandInput<'stream.play'>
+    if (!this.show.hasTrack(track)) return refuse(call, 'stream.gone')
+    this.#forPeer(call, 'consumer.open', { transport, track }, (params) => {
+      return { consumerId: params.id, paramsJson: JSON.stringify(params) }
+    })
+  }
+
+  consumer(call: Call, name: 'consumer.resume' | 'consumer.pause'): void {
+    const { consumerId: consumer } = call.d as CommandInput<'stream.resume_play'>
+    this.#forPeer(call, name, { consumer })
+  }
+
+  stopPlay(call: Call): void {
+    const { consumerId: consumer } = call.d as CommandInput<'stream.stop_play'>
+    const peer = this.#peerOf(call)
+    if (!peer) return refuse(call, 'stream.gone')
+    peer.stopping.add(consumer)
+    const onRefused = () => void peer.stopping.delete(consumer)
+    this.#ask({ call, peer, onRefused }, 'consumer.close', { ...this.#of(peer), consumer }, () => accept(call, {}))
+  }
+
+  setLayers(call: Call): void {
+    const { consumerId: consumer, spatial, temporal } = call.d as CommandInput<'stream.set_layers'>
+    this.#forPeer(call, 'consumer.layers', { consumer, spatial, ...(temporal === undefined ? {} : { temporal }) })
+  }
+
+  reportQos(call: Call): void {
+    const sid = this.#sidOf(call)
+    if (sid === undefined) return refuse(call, 'room.not_joined')
+    this.qos.report(call, sid)
+  }
+
+  // ------------------------------------------------------------------ steering
+
+  switchLine(call: Call): void {
+    if (!this.#maySteer(call)) return
+    const { line } = call.d as CommandInput<'stream.switch_line'>
+    this.#ask({ call }, 'line.switch', { ...this.#inRoom, line }, (answer) => accept(call, answer))
+  }
+
+  selectSource(call: Call): void {
+    if (!this.#maySteer(call)) return
+    const { producerId } = call.d as CommandInput<'stream.select_source'>
+    const peer = this.peers.publishers().find(({ producers }) => producers.has(producerId))
+    const feed = peer?.producers.get(producerId)?.feed
+    if (!peer || feed?.of !== 'line') return refuse(call, 'stream.gone')
+    this.#ask({ call, peer }, 'producer.select', { ...this.#of(peer), producer: producerId }, () => {
+      const home = this.#home
+      const { userId } = call.actor
+      home.decide(home.event('stream.source_selected', { producerId, source: feed.source }, { actor: userId, hops: call.hops }), () =>
+        accept(call, {}),
+      )
+    })
+  }
+
+  stop(call: Call): void {
+    if (!this.#maySteer(call)) return
+    const { userId, scope } = call.actor
+    const isOwners = userId === this.#home.info.ownerId
+    const reason = !isOwners && scope.includes('operator') ? 'operator' : 'ended'
+    if (!this.show.isLive && this.peers.publishers().length === 0)
+      return refuse(call, 'room.bad_state', { msg: 'Nothing is streamed.' })
+    this.#end(reason, userId)
+    accept(call, {})
+  }
+
+  #maySteer(call: Call): boolean {
+    const isAllowed = may(this.#home.ranksOfActor(call.actor), 'steer')
+    if (!isAllowed) refuse(call, 'perm.denied')
+    return isAllowed
+  }
+
+  /** By an operator or a plugin: nothing of this room is heard or seen any more, and nobody goes live again for `banMs`. */
+  cut(call: Call): void {
+    const { banMs = cutBanMsDefault } = call.d as { banMs?: number }
+    this.#liveBannedUntil = this.#home.now() + banMs
+    this.#home.parts.meters.stream.cuts++
+    this.#end('operator', call.actor.userId)
+    accept(call, {})
+  }
+
+  degrade(call: Call): void {
+    const { level } = call.d as { level: number }
+    const done = () => {
+      this.show.setRoomLevel(level, call.actor.userId)
+      accept(call, {})
+    }
+    // A room that is not open in the node is told when it is.
+    if (!this.#capabilities) done()
+    else this.#ask({ call }, 'node.degrade', { ...this.#inRoom, level }, done)
+  }
+
+  /** All that is in the node's room goes; guests on the mic come back by themselves. */
+  #end(reason: StopReason, by: string): void {
+    const others = this.peers.size - this.peers.publishers().length
+    this.#closeRoom()
+    this.show.end(reason, by)
+    if (others > 0 && (reason === 'ended' || reason === 'operator')) this.show.migrated(reason)
+  }
+
+  // ------------------------------------------------------------------ what the node tells
+
+  onMedia(event: SfuEvent): void {
+    switch (event.t) {
+      case 'producer.closed':
+        return this.#onProducerGone(event)
+      case 'consumer.closed':
+        return this.#onConsumerGone(event)
+      case 'transport.closed':
+        return this.#onTransportGone(event)
+      case 'room.lost':
+        return this.#onLost(event.reason)
+      default:
+        // What comes late from a room of the node that we have closed is of no interest.
+        if (this.#capabilities || event.t === 'node.state' || event.t === 'degraded') this.show.onEvent(event)
+        this.#considerEmpty()
+    }
+  }
+
+  #onProducerGone({ peer: id, producer }: Extract<SfuEvent, { t: 'producer.closed' }>): void {
+    const peer = this.peers.get(id)
+    if (peer?.via === 'rtp') return this.closePeer(peer, 'closed')
+    if (peer) this.#onProducerClosed(peer, producer)
+  }
+
+  /** That its track ended everybody hears from the room. */
+  #onConsumerGone({ peer: id, consumer, reason }: Extract<SfuEvent, { t: 'consumer.closed' }>): void {
+    const peer = this.peers.get(id)
+    if (!peer || peer.stopping.delete(consumer) || reason === 'track closed') return
+    this.#tellUser(peer, 'stream.consumer_closed', { consumerId: consumer, reason })
+  }
+
+  #onTransportGone({ peer: id, transport, reason }: Extract<SfuEvent, { t: 'transport.closed' }>): void {
+    const peer = this.peers.get(id)
+    if (!peer) return
+    if (peer.via !== 'session') return this.closePeer(peer, reason)
+    if (peer.transports.delete(transport)) this.#tellUser(peer, 'stream.transport_closed', { transportId: transport, reason })
+  }
+
+  #onLost(reason: string): void {
+    if (!this.#capabilities) return
+    this.#forgetRoom()
+    this.show.lost(reason)
+  }
+
+  #tellUser({ via, userId }: StreamPeer, t: string, d: unknown): void {
+    if (via !== 'session') return
+    const { parts, id, now } = { parts: this.#home.parts, id: this.#home.id, now: this.#home.now() }
+    parts.bus.publish(subjects.userEvents(userId), { head: { t, room: id, at: now, d } satisfies UserEventHead })
+  }
+
+  // ------------------------------------------------------------------ the end
+
+  /** Everything of one peer. A session is told, so that it can begin anew. */
+  closePeer(peer: StreamPeer, reason: string): void {
+    if (!this.peers.has(peer)) return
+    this.#media?.tell('peer.close', this.#of(peer))
+    for (const producer of [...peer.producers.keys()]) this.#onProducerClosed(peer, producer)
+    this.peers.remove(peer)
+    for (const transportId of peer.transports.keys()) this.#tellUser(peer, 'stream.transport_closed', { transportId, reason })
+    this.#considerEmpty()
+  }
+
+  /** A session left the room, however it did. */
+  left({ sid }: Member): void {
+    const peer = this.peers.get(sid)
+    peer?.transports.clear() // nobody to be told
+    if (peer) this.closePeer(peer, 'left')
+    this.qos.forget(sid)
+  }
+
+  /** Kicked, banned, or all sessions ended by an operator: what has no session ends too. */
+  dropped(userId: string): void {
+    for (const peer of this.peers.othersOf(userId)) this.closePeer(peer, 'removed')
+    for (const { sid } of this.#home.presence.sessionsOf(userId)) this.left({ sid } as Member)
+  }
+
+  closed(): void {
+    this.#end(this.#home.takedown ? 'taken_down' : 'room_closed', 'engine')
+  }
+
+  /** What the mic needs: a guest who may no longer be heard. */
+  closeSeat(seatNo: number): void {
+    for (const { peer, producerId } of this.peers.onSeat(seatNo)) this.#closeProducer(peer, producerId)
+  }
+
+  muteSeat(seatNo: number, isPaused: boolean): void {
+    for (const { peer, producerId } of this.peers.onSeat(seatNo))
+      this.#media?.tell('producer.pause', { ...this.#of(peer), producer: producerId, isPaused })
+  }
+
+  #closeRoom(): void {
+    if (this.#capabilities) this.#media?.tell('room.close', this.#inRoom)
+    this.#forgetRoom()
+  }
+
+  #forgetRoom(): void {
+    this.#generation++
+    this.#capabilities = undefined
+    this.#emptyAt = undefined
+    const peers = [...this.peers.all()]
+    this.peers.clear()
+    for (const peer of peers)
+      for (const [producerId, { kind, feed }] of peer.producers)
+        if (feed.of === 'seat') this.seats?.onSeatClosed({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId })
+  }
+
+  #considerEmpty(): void {
+    const isEmpty = this.#capabilities !== undefined && this.peers.size === 0 && !this.show.hasTracks
+    if (!isEmpty) this.#emptyAt = undefined
+    else if (this.#emptyAt === undefined) {
+      this.#emptyAt = this.#home.now() + emptyMsMax
+      this.#home.rearm()
+    }
+  }
+
+  dueAt(): number | undefined {
+    return this.#emptyAt
+  }
+
+  run(): void {
+    this.#closeRoom()
+  }
+
+  // ------------------------------------------------------------------ asking the node
+
+  get #inRoom(): { room: string } {
+    return { room: this.#home.id }
+  }
+
+  #of(peer: StreamPeer): { room: string; peer: string } {
+    return { room: this.#home.id, peer: peer.id }
+  }
+
+  #sidOf({ session }: Call): string | undefined {
+    return session && this.#home.presence.members.has(session.sid) ? session.sid : undefined
+  }
+
+  /** That of the session that calls, as long as it is in the room. */
+  #peerOf(call: Call, isNew = false): StreamPeer | undefined {
+    const sid = this.#sidOf(call)
+    if (sid === undefined) return undefined
+    return this.peers.get(sid) ?? (isNew ? this.peers.add(sid, call.actor.userId, 'session') : undefined)
+  }
+
+  #whenOpen(call: Call, then: (capabilities: Media) => void): void {
+    if (call.session && this.#sidOf(call) === undefined) return refuse(call, 'room.not_joined')
+    this.opened(call, then)
+  }
+
+  /** `then` when the node has this room. */
+  opened(call: Call, then: (capabilities: Media) => void): void {
+    const closed = this.mayNotWatch()
+    if (closed) return call.answer(closed)
+    const generation = this.#generation
+    const opening = (this.#capabilities ??= this.#open())
+    this.#settled(call, opening, (answer) => {
+      // The room, or the node, may have ended meanwhile.
+      const refused = this.mayNotWatch() ?? (generation === this.#generation ? undefined : refusal('stream.unavailable', { retryAfterMs: 500 }))
+      if (refused) return call.answer(refused)
+      then(answer)
+      this.#considerEmpty()
+    })
+  }
+
+  async #open(): Promise<Media> {
+    const generation = this.#generation
+    try {
+      const media = this.#media as MediaNode
+      const { rtpCapabilities } = await media.request('room.open', this.#inRoom)
+      if (this.show.roomLevel > 0) media.tell('node.degrade', { ...this.#inRoom, level: this.show.roomLevel })
+      return rtpCapabilities
+    } catch (error) {
+      if (generation === this.#generation) this.#capabilities = undefined
+      throw error
+    }
+  }
+
+  /** For what a client does with things of its own. */
+  #forPeer<R extends SfuRequest>(
+    call: Call,
+    name: R,
+    ask: Omit<SfuAsk<R>, 'room' | 'peer'>,
+    reply: (answer: SfuAnswer<R>) => unknown = () => ({}),
+  ): void {
+    const peer = this.#peerOf(call)
+    if (!peer) return refuse(call, 'stream.gone')
+    this.#ask({ call, peer }, name, { ...this.#of(peer), ...ask } as unknown as SfuAsk<R>, (answer) => accept(call, reply(answer)))
+  }
+
+  #ask<R extends SfuRequest>(asking: Asking, name: R, ask: SfuAsk<R>, then: (answer: SfuAnswer<R>) => void): void {
+    this.request(asking, name, ask, then)
+  }
+
+  /** `then` with the answer, if whoever asked is still there and so is the room of the node. */
+  request<R extends SfuRequest>(
+    { call, peer, onRefused }: Asking,
+    name: R,
+    ask: SfuAsk<R>,
+    then: (answer: SfuAnswer<R>) => void,
+  ): void {
+    const refused = this.#media ? this.#mayNotAsk(peer) : refusal('stream.unavailable', { retryAfterMs })
+    if (refused) {
+      onRefused?.()
+      return call.answer(refused)
+    }
+    if (peer) peer.underWay++
+    const asked = (this.#media as MediaNode).request(name, ask).finally(() => peer && peer.underWay--)
+    const isThere = () => peer === undefined || this.peers.has(peer)
+    this.#settled(call, asked, (answer) => (isThere() ? then(answer) : refuse(call, 'stream.gone')), onRefused)
+  }
+
+  #mayNotAsk(peer: StreamPeer | undefined): Refused | undefined {
+    if (!this.#capabilities) return refusal('stream.gone')
+    return peer && peer.underWay >= underWayMax ? refusal('rate.limited', { retryAfterMs: 200 }) : undefined
+  }
+
+  #settled<T>(call: Call, asked: Promise<T>, then: (answer: T) => void, onRefused?: () => void): void {
+    const settled = asked.then(
+      (answer) => () => then(answer),
+      (error) => () => {
+        onRefused?.()
+        this.#refuseProblem(call, error)
+      },
+    )
+    this.#home.later(call, settled, (end) => end())
+  }
+
+  #refuseProblem(call: Call, error: unknown): void {
+    if (!(error instanceof MediaProblem)) throw error
+    const { code, message: hint } = error
+    const isLater = code === 'stream.unavailable' || code === 'stream.no_capacity'
+    refuse(call, code, isLater ? { retryAfterMs } : { d: { hint } })
+  }
+
+  #refuseJson(call: Call, field: string): void {
+    refuse(call, 'stream.bad_params', { d: { field, hint: `${field} is no JSON object` } })
+  }
+}
+
+export interface Asking {
+  call: Call
+  peer?: StreamPeer
+  onRefused?: () => void
+}
