@@ -1,21 +1,24 @@
 /**
  * The admin port: HTTP for operators, loopback by default. The only part that sees Fastify.
  *
- * Every route under /admin/v1 wants a bearer token with scope `operator` (`livehouse token --user ops --scope operator`), is checked
- * against its schema and shown on the OpenAPI page at /docs. /healthz and /metrics are open to whoever reaches the port.
- * A write may carry `Idempotency-Key`, and on a room or on settings `If-Match` with the ETag of the last GET. Under
- * `/admin/v1/<plugin>` stand the routes of each plugin.
+ * Every route under /admin/v1 wants a bearer token with scope `operator` (`livehouse token --user ops --scope operator`), those of money,
+ * of the audit and of backups one of their own (`audit.ts`). Each is checked against its schema and shown on the OpenAPI page at /docs.
+ * /healthz and /metrics are open to whoever reaches the port. A write may carry `Idempotency-Key`, one of money must, and on a room or
+ * on settings `If-Match` with the ETag of the last GET. Under `/admin/v1/<plugin>` stand the routes of each plugin.
  */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Clock } from '../base/clock.ts'
+import { folderMark } from '../base/folder-mark.ts'
 import type { Log } from '../base/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { IdSource } from '../base/random.ts'
+import type { EngineBilling } from '../billing.ts'
 import type { Config } from '../config.ts'
 import type { Edge } from '../edge/edge.ts'
 import { verifyToken } from '../edge/tokens.ts'
+import type { OpenLedger } from '../ledger/open.ts'
 import type { Remote } from '../plugin/attach-remote.ts'
 import type { PluginHost } from '../plugin/host.ts'
 import type { DeliveryAccounts } from '../room/account.ts'
@@ -23,10 +26,14 @@ import type { Actor } from '../room/call.ts'
 import type { Homes } from '../room/homes.ts'
 import type { Store } from '../room/store.ts'
 import { Once, refusalFor } from './answers.ts'
+import { AdminAudit, adminScopes, hasScope, registerAudit } from './audit.ts'
+import { registerBackups } from './backups.ts'
+import { registerMoney } from './money.ts'
 import { registerPluginEvents } from './plugin-events.ts'
 import { registerPluginRoutes } from './plugin-routes.ts'
 import { registerPlugins } from './plugins.ts'
 import { registerRooms } from './rooms.ts'
+import { compileOnce } from './schemas.ts'
 
 export interface AdminParts {
   config: Config
@@ -41,6 +48,9 @@ export interface AdminParts {
   newId: IdSource
   host: PluginHost
   remote: Remote
+  /** Undefined without `money`, and so is `billing`. */
+  ledger: OpenLedger | undefined
+  billing: EngineBilling | undefined
 }
 
 export interface Admin {
@@ -54,6 +64,9 @@ declare module 'fastify' {
   }
 }
 
+const scopeList = Object.entries(adminScopes)
+  .map(([scope, doc]) => `\`${scope}\`: ${doc}`)
+  .join(' ')
 const bodyBytesMax = 65_536
 const urlCharsMax = 4_096
 /** Whatever writes JSON does so by recursion: a body of brackets alone must not reach the end of the stack. */
@@ -68,6 +81,7 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
     routerOptions: { maxParamLength: urlCharsMax },
     frameworkErrors: (error, _request, reply) => sendInvalid(reply as FastifyReply, error.message),
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array' } },
+    schemaController: { compilersFactory: compileOnce() },
   })
   app.setErrorHandler((error: Error & { statusCode?: number; validation?: unknown }, _request, reply) => {
     const refused = refusalFor(error)
@@ -98,7 +112,11 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
       info: {
         title: 'Livehouse admin API',
         version: '1',
-        description: 'Rooms, moderation, plugins, the room log and the delivery account.',
+        description: `Rooms, moderation, plugins, money, the room log and the delivery account.
+
+Scopes of a token, several with a space between them: ${scopeList}
+
+Amounts of money are whole minor units. In answers they are decimal strings, always; in a body a number up to 2^53 - 1 is taken as well.`,
       },
       components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
     },
@@ -107,7 +125,10 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
 
   const open = { schema: { hide: true } }
   app.get('/', open, (_request, reply) => reply.redirect('/docs'))
-  app.get('/healthz', open, () => ({ ok: true, connections: parts.edge.connections, rooms: parts.homes.loaded }))
+  app.get('/healthz', open, () => ({
+    ...{ ok: true, connections: parts.edge.connections, rooms: parts.homes.loaded },
+    dataFolder: folderMark(config.dataDir),
+  }))
   app.get('/metrics', open, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
 
   await app.register(
@@ -116,6 +137,11 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
       scope.addHook('onRequest', (request, reply) => authorize(parts, request, reply))
       registerRooms(scope, parts)
       const once = new Once(parts.clock, config.idemEntriesMax)
+      const audit = new AdminAudit(parts, once)
+      scope.addHook('onSend', (request, reply) => audit.note(request, reply))
+      registerAudit(scope, parts)
+      registerMoney(scope, parts, audit)
+      registerBackups(scope, parts, once)
       registerPlugins(scope, parts, once)
       registerPluginEvents(scope, parts, once)
       // Last, and behind all others: what stands under the name of a plugin is that plugin's.
@@ -135,11 +161,12 @@ async function authorize({ secret, clock }: AdminParts, request: FastifyRequest,
     await reply
       .status(401)
       .header('www-authenticate', 'Bearer')
-      .send({ code: 'auth.invalid', msg: 'Send a bearer token with scope operator.' })
+      .send({ code: 'auth.invalid', msg: 'Send a bearer token: livehouse token --help.' })
     return
   }
-  if (!identity.scope.includes('operator')) {
-    await reply.status(403).send({ code: 'perm.denied', msg: 'The token lacks scope operator.' })
+  const { scope = 'operator' } = request.routeOptions.config
+  if (!hasScope(identity.scope, scope)) {
+    await reply.status(403).send({ code: 'perm.denied', msg: `The token lacks scope ${scope}.` })
     return
   }
   request.actor = { userId: identity.userId, name: identity.name, anonymous: false, scope: identity.scope }

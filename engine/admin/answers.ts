@@ -6,6 +6,8 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, errors } from '../../schemas/errors.ts'
 import type { Clock } from '../base/clock.ts'
+import { LedgerUnavailable } from '../ledger/queue.ts'
+import { type DeskErrorCode, deskErrors } from '../pay/desk.ts'
 import { PluginError, type PluginErrorName } from '../plugin/host.ts'
 import { ManifestError } from '../plugin/manifest.ts'
 import { type Answer, accept, type Call, refuse } from '../room/call.ts'
@@ -21,7 +23,10 @@ export const ErrorReply = Type.Object({
 export const refusals = { '4xx': ErrorReply, '5xx': ErrorReply } as const
 export const security = [{ operator: [] }]
 
-type AdminErrorName = 'plugin.bad_file' | 'plugin.no_folder' | 'relay.off'
+type AdminErrorName =
+  | ('plugin.bad_file' | 'plugin.no_folder' | 'relay.off' | 'backup.busy' | 'backup.not_found' | 'backup.failed')
+  | ('money.off' | 'money.not_found' | 'money.decided' | 'money.too_many' | 'money.still_broken')
+  | Exclude<DeskErrorCode, ErrorCode>
 export type OperatorErrorCode = PluginErrorName | ManifestError['code'] | AdminErrorName
 
 /** What an operator of plugins can be refused with, beside the codes of commands. */
@@ -42,6 +47,22 @@ export const operatorErrors: Readonly<Record<OperatorErrorCode, { status: number
   'plugin.no_folder': { status: 409, doc: 'Plugins cannot be attached over HTTP: `pluginsDir` is not set.' },
   'plugin.too_many': { status: 429, doc: 'A bound is reached: plugins, hooks, instances, or what is attached at the same time.' },
   'relay.off': { status: 409, doc: 'The room log is not copied to JetStream: `natsUrl` and `jetStream` are not set.' },
+  'money.off': { status: 409, doc: 'This engine keeps no ledger: the option `money` is off.' },
+  'money.not_found': { status: 404, doc: 'The ledger knows no such user, transaction, gift or request.' },
+  'money.decided': { status: 409, doc: 'It was decided before: posted, refused or rejected.' },
+  'money.too_many': { status: 429, doc: 'As many adjustments wait for a second person as may: decide some.' },
+  'money.still_broken': { status: 409, doc: 'The audit of the ledger finds what is broken again: nothing was cleared.' },
+  'gift.not_found': { status: 404, doc: deskErrors['gift.not_found'] },
+  'gift.refunded': { status: 409, doc: deskErrors['gift.refunded'] },
+  'gift.settled': { status: 409, doc: deskErrors['gift.settled'] },
+  'desk.same_person': { status: 403, doc: deskErrors['desk.same_person'] },
+  'ledger.refused': { status: 409, doc: deskErrors['ledger.refused'] },
+  'backup.busy': { status: 409, doc: 'A backup is under way, or waits to be fetched.' },
+  'backup.not_found': {
+    status: 404,
+    doc: 'There is no such backup or file: it was fetched, deleted, or the engine has started anew.',
+  },
+  'backup.failed': { status: 500, doc: 'The copy was not made, or is not sound.' },
 }
 
 /** A refusal of the admin API's own. */
@@ -79,6 +100,9 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   'idem.in_flight': 409,
   'rate.limited': 429,
   'room.too_many': 429,
+  'wallet.insufficient': 409,
+  'limit.exceeded': 429,
+  'billing.unavailable': 503,
   'room.unavailable': 503,
   'content.unavailable': 503,
   'wall.unavailable': 503,
@@ -96,11 +120,14 @@ export function send(reply: FastifyReply, answer: Answer): FastifyReply {
 }
 
 const msgMax = 2_000
+const ledgerMsg = 'The ledger cannot be asked now. Send it again with the same Idempotency-Key: it happens once.'
 /** The answer to what a handler threw, where it is a refusal and no fault of ours. */
 export function refusalFor(error: unknown): { status: number; body: object } | undefined {
   if (error instanceof PluginError || error instanceof ManifestError || error instanceof OperatorError)
     return { status: operatorErrors[error.code].status, body: { code: error.code, msg: error.message.slice(0, msgMax) } }
   if (error instanceof Refused) return { status: statusOf(error.err.code), body: error.err }
+  if (error instanceof LedgerUnavailable)
+    return { status: statusOf(error.code), body: { code: error.code, msg: ledgerMsg, retryAfterMs: 1_000 } }
   if (!(error instanceof StoreError)) return undefined
   const code = 'server.store_unavailable'
   return { status: statusOf(code), body: { code, msg: errors[code].doc, retryAfterMs: 1_000 } }

@@ -2,13 +2,13 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Type } from '@sinclair/typebox'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SystemClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
 import { startNatsServer } from '../base/nats-server.ts'
 import { packageVersion } from '../base/package.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import type { Config } from '../config.ts'
 import type { EngineParts } from '../engine.ts'
 import { remoteSecret } from '../plugin/attach-remote.ts'
@@ -82,7 +82,7 @@ async function start(options: Partial<Config> = {}, parts: EngineParts = {}): Pr
   return new Desk(engine, await engine.token('ops', { scope: 'operator', ttlMs: 30 * 86_400_000 }))
 }
 
-const definition = fileURLToPath(new URL('../plugin/define.ts', import.meta.url))
+const definition = programEntry(new URL('../plugin/define.ts', import.meta.url)).file
 const script = (name: string, version: string, greeting: string) => `
   import { definePlugin } from ${JSON.stringify(definition)}
   export default definePlugin({

@@ -9,12 +9,15 @@ import { silentLog } from '../base/log.ts'
 import { connectNats, type NatsLink } from '../base/nats.ts'
 import { startNatsServer } from '../base/nats-server.ts'
 import { packageRoot } from '../base/package.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { startTestEngine } from '../testing.ts'
 import { natsConfig } from './nats-config.ts'
 
-/** Each command is a process that compiles its sources: seconds on a busy machine. */
+/** Each command is a process that loads a plugin from its source: seconds on a busy machine. */
 const testMs = 180_000
 const saysMsMax = 45_000
+
+const { file: program, execArgv } = programEntry(new URL('../main.ts', import.meta.url))
 
 const stops: (() => unknown)[] = []
 let folder = ''
@@ -35,14 +38,16 @@ interface Command {
 }
 
 function livehouse(args: readonly string[], { cwd = folder, token = '' } = {}): Command {
-  // The names that a plugin imports are the sources here, as an installed package's are its dist.
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, TSX_TSCONFIG_PATH: join(packageRoot, 'tsconfig.json') }
+  // The names that a plugin imports are the compiled sources here, as an installed package's are its dist.
+  const names = { TSX_TSCONFIG_PATH: join(process.env.TEST_COMPILED_SOURCES ?? packageRoot, 'tsconfig.json') }
+  const env = {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    TEST_COMPILED_SOURCES: process.env.TEST_COMPILED_SOURCES,
+    ...names,
+  }
   const exported = token === '' ? {} : { LIVEHOUSE_PLUGIN_TOKEN: token }
-  const program = [join(packageRoot, 'engine/main.ts'), ...args]
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), ...program], {
-    cwd,
-    env: { ...env, ...exported },
-  })
+  const child = spawn(process.execPath, [...execArgv, program, ...args], { cwd, env: { ...env, ...exported } })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   stops.push(() => child.kill('SIGKILL'))
   let printed = ''

@@ -32,3 +32,24 @@ export class CommandError extends Error {
     this.name = 'CommandError'
   }
 }
+
+/** One line that is written over and over on a terminal; elsewhere a line for each new step. */
+export function progressLine(): { step(text: string, done?: number, total?: number): void; end(): void } {
+  const { isTTY, columns = 80 } = process.stderr
+  let shown = ''
+  const put = (line: string) => {
+    if (line === shown) return
+    shown = line
+    process.stderr.write(isTTY ? `\r\u001b[K${line.slice(0, columns - 1)}` : `${line}\n`)
+  }
+  return {
+    step(text, done = 0, total = 0) {
+      const part = isTTY && total > 0 ? ` ${Math.floor((100 * done) / total)} %` : ''
+      put(`  ${text}${part}`)
+    },
+    end() {
+      if (isTTY && shown !== '') process.stderr.write('\r\u001b[K')
+      shown = ''
+    },
+  }
+}

@@ -1,14 +1,18 @@
-/** A real process, ended by kill -9 while the provider waits for its answer: what was paid is credited once, whoever hears of it. */
+/**
+ * A real process, ended by kill -9 while the provider waits for its answer: what was paid is credited once, what was taken back is taken
+ * once, and the room log has each fact once, whoever hears of it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { packageRoot } from '../base/package.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { TestClient } from '../testing.ts'
 
-const program = fileURLToPath(new URL('../main.ts', import.meta.url))
+const { file, execArgv } = programEntry(new URL('../main.ts', import.meta.url))
 let dataDir = ''
 const started: ChildProcess[] = []
 beforeEach(() => {
@@ -22,7 +26,7 @@ afterEach(() => {
 const flags = ['--port', '0', '--admin-port', '0', '--log-level', 'error', '--drain-ms', '0']
 async function serve() {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_PLUGINS: 'monetization@inline' }
-  const args = ['--import', 'tsx', program, 'serve', ...flags, '--data-dir', dataDir]
+  const args = [...execArgv, file, 'serve', ...flags, '--data-dir', dataDir]
   const child = spawn(process.execPath, args, { cwd: packageRoot, env })
   started.push(child)
   const exit = new Promise((resolve) => child.once('exit', resolve))
@@ -50,24 +54,43 @@ async function open({ url, http }: Served): Promise<TestClient> {
   await client.ok('session.open', { token })
   return client
 }
-const pay = ({ http }: Served, ref: string) =>
-  fetch(new URL('/pay/fake/checkout', http), { method: 'POST', body: new URLSearchParams({ ref, decision: 'pay' }) })
+const press = ({ http }: Served, ref: string, decision: 'pay' | 'chargeback') =>
+  fetch(new URL('/pay/fake/checkout', http), { method: 'POST', body: new URLSearchParams({ ref, decision }) })
 
-it('killed between the callback and its answer: the same order again is credited once', { timeout: 120_000 }, async () => {
+/** In the room log, once there are so many: the engine hands them on by itself. */
+async function facts({ http }: Served, count: number): Promise<unknown[]> {
+  const db = new Database(join(dataDir, 'core.db'), { readonly: true, timeout: 5_000 })
+  const read = db.prepare(`SELECT t FROM room_log WHERE t LIKE 'recharge.%' OR t LIKE 'wallet.%' ORDER BY pos`).pluck()
+  try {
+    while (read.all().length < count) await fetch(new URL('/healthz', http))
+    return read.all()
+  } finally {
+    db.close()
+  }
+}
+
+it('killed between a callback and its answer: paid once, taken back once, each fact once', { timeout: 120_000 }, async () => {
   let engine = await serve()
-  const ann = await open(engine)
+  let ann = await open(engine)
   const wanted = { packageId: 'coins_300', provider: 'fake' }
   const { payUrl } = await ann.ok('recharge.create', wanted, undefined, 'one')
   const ref = new URL(payUrl, engine.http).searchParams.get('ref') ?? ''
   // The wallet hears of it before the provider does; the kill falls in between, or right after the answer.
-  const lost = pay(engine, ref).catch(() => undefined)
-  await ann.next('wallet.changed')
-  engine.child.kill('SIGKILL')
-  await Promise.all([lost, engine.exit])
+  const killedAt = async (decision: 'pay' | 'chargeback') => {
+    const lost = press(engine, ref, decision).catch(() => undefined)
+    await ann.next('wallet.changed')
+    engine.child.kill('SIGKILL')
+    await Promise.all([lost, engine.exit])
+    engine = await serve()
+    ann = await open(engine)
+  }
+  await killedAt('pay')
+  expect(await ann.ok('wallet.get')).toMatchObject({ coinPaid: 300, coinBonus: 15 })
+  expect(await (await press(engine, ref, 'pay')).text()).toContain('<h1>Paid')
+  expect(await ann.ok('wallet.get')).toMatchObject({ coinPaid: 300, coinBonus: 15 })
 
-  engine = await serve()
-  const again = await open(engine)
-  expect(await again.ok('wallet.get')).toMatchObject({ coinPaid: 300, coinBonus: 15 })
-  expect(await (await pay(engine, ref)).text()).toContain('<h1>Paid')
-  expect(await again.ok('wallet.get')).toMatchObject({ coinPaid: 300, coinBonus: 15 })
+  await killedAt('chargeback')
+  for (const _ of [1, 2]) expect(await (await press(engine, ref, 'chargeback')).text()).toContain('<h1>Taken back')
+  expect(await ann.ok('wallet.get')).toMatchObject({ coinPaid: 0, coinBonus: 0 })
+  expect(await facts(engine, 3)).toEqual(['recharge.completed', 'wallet.frozen', 'recharge.charged_back'])
 })

@@ -1,6 +1,6 @@
 /**
- * A payment provider for development, where no money moves: a page with two buttons, served by the engine itself. What a button does
- * goes the way of a real provider: a signed HTTP callback to `POST /pay/fake` on the engine's public port. There only with `devLogin`,
+ * A payment provider for development, where no money moves: a page with two buttons, served by the engine itself, and after the payment
+ * one that takes the money back, as the bank of a card does. What a button does goes the way of a real provider: a signed HTTP callback to `POST /pay/fake` on the engine's public port. There only with `devLogin`,
  * and only for whoever sits at this machine; its secret is made at the start and never stored.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { isOurs } from '../edge/dev-login.ts'
 import type { HttpHandler, HttpResponse } from '../edge/gateway.ts'
-import type { Order, PayProvider } from './provider.ts'
+import type { Order, PayNotice, PayProvider } from './provider.ts'
 import type { References } from './reference.ts'
 import { signatureHeader, signatureOf, signedProvider } from './signed.ts'
 
@@ -31,14 +31,19 @@ export const checkoutPath = `/pay/${fakeName}/checkout`
 export const decisionBytesMax = 2_048
 const secretBytes = 32
 const callbackMsMax = 5_000
+/** What it keeps of a payment: 1 %, as real ones about do. */
+const feeBps = 100
+/** And what it asks for a chargeback. */
+const chargebackFeeMinor = 100
 
 export function fakePay({ clock, log, references, origin }: FakePayParts): FakePay {
   const secret = randomBytes(secretBytes)
   const checkout: PayProvider['checkout'] = ({ reference }) => `${checkoutPath}?ref=${reference}`
 
   /** As a provider would: signed, over HTTP. Answers the status. */
-  const callBack = async (reference: string, { rechargeId, priceMinor, cur }: Order, state: 'paid' | 'failed') => {
-    const notice = { reference, amountMinor: priceMinor, cur, state, providerTxId: `fake_${rechargeId}` }
+  const callBack = async (reference: string, { rechargeId, priceMinor, cur }: Order, state: PayNotice['state']) => {
+    const feeMinor = { paid: Math.floor((priceMinor * feeBps) / 10_000), failed: 0, charged_back: chargebackFeeMinor }[state]
+    const notice = { reference, amountMinor: priceMinor, feeMinor, cur, state, providerTxId: `fake_${rechargeId}` }
     const body = JSON.stringify(notice)
     const headers = { 'content-type': 'application/json', [signatureHeader]: signatureOf(secret, body, clock.now()) }
     const signal = AbortSignal.timeout(callbackMsMax)
@@ -58,10 +63,11 @@ export function fakePay({ clock, log, references, origin }: FakePayParts): FakeP
       const form = new URLSearchParams(Buffer.from(request.body).toString())
       const [reference = '', decision = ''] = [form.get('ref') ?? '', form.get('decision') ?? '']
       const order = references.open(reference)
-      if (order?.provider !== fakeName || !['pay', 'cancel'].includes(decision)) return page(404, noOrder)
+      const state = decisions.get(decision)
+      if (order?.provider !== fakeName || !state) return page(404, noOrder)
       try {
-        const status = await callBack(reference, order, decision === 'pay' ? 'paid' : 'failed')
-        if (status === 200) return page(200, decision === 'pay' ? paid(order) : cancelled)
+        const status = await callBack(reference, order, state)
+        if (status === 200) return page(200, ends[state](order, reference))
         return page(200, checkoutPage(order, reference, `The engine answered ${status}. You can press Pay again.`))
       } catch (error) {
         log.warn({ err: error }, 'fake payment provider cannot reach the engine')
@@ -76,8 +82,23 @@ export function fakePay({ clock, log, references, origin }: FakePayParts): FakeP
 const notHere = '<h1>Not here</h1><p>This page is for whoever sits at the machine that runs the engine.</p>'
 const noOrder = '<h1>No such order</h1><p>Go back and start the recharge again.</p>'
 const cancelled = '<h1>Cancelled</h1><p>Nothing was paid. You can close this page.</p>'
-const paid = ({ coins, bonusCoins }: Order) =>
-  `<h1>Paid</h1><p>${coinsText(coins, bonusCoins)} are in your wallet. You can close this page.</p>`
+const takenBack = '<h1>Taken back</h1><p>The provider has told the engine so. You can close this page.</p>'
+const paid = ({ coins, bonusCoins }: Order, reference: string) =>
+  `<h1>Paid</h1><p>${coinsText(coins, bonusCoins)} are in your wallet. You can close this page.</p>
+<form method="post" action="${checkoutPath}">
+<input type="hidden" name="ref" value="${reference}">
+<button name="decision" value="chargeback" class="quiet">Take the money back</button>
+</form>`
+const decisions: ReadonlyMap<string, PayNotice['state']> = new Map([
+  ['pay', 'paid'],
+  ['cancel', 'failed'],
+  ['chargeback', 'charged_back'],
+])
+const ends: Record<PayNotice['state'], (order: Order, reference: string) => string> = {
+  paid,
+  failed: () => cancelled,
+  charged_back: () => takenBack,
+}
 
 const coinsText = (coins: number, bonus: number) => `${coins} coins${bonus > 0 ? ` and ${bonus} bonus coins` : ''}`
 const priceText = (minor: number) => `¥${Math.trunc(minor / 100)}.${String(minor % 100).padStart(2, '0')}`

@@ -3,40 +3,35 @@
  *
  *     create(ask)                 an order, sealed into a reference, and the address where the user pays
  *     POST /pay/<provider>        signature, reference, amount and currency are checked; then one linked set in the ledger:
- *                                 ext.psp.<provider> -> plat.deferred, coin.issued -> user.<id>.coin.paid and .bonus
+ *                                 ext.psp.<provider> -> plat.deferred, coin.issued -> user.<id>.coin.paid and .bonus, and the fee
  *     wallet.changed              to all sessions of the user
+ *
+ * A provider that takes a payment back says so in the same way (`charged_back`): `chargeback.ts`.
  *
  * Safe to repeat: the key in the ledger is (user, `recharge`, rechargeId), so a callback that comes five times, at once or over a crash,
  * credits once and is answered 200 each time. What cannot be written now is answered 503: the provider comes again. What must not be
  * credited is answered 4xx, logged and counted; a paid one among them is an error line, because somebody has to give money back.
  */
 import { createHash } from 'node:crypto'
-import { subjects } from '../../schemas/subjects.ts'
 import { TokenBucket } from '../base/bucket.ts'
-import type { Bus } from '../base/bus.ts'
-import type { Clock } from '../base/clock.ts'
-import type { Log } from '../base/log.ts'
 import type { Cell, Metrics } from '../base/metrics.ts'
 import type { IdSource } from '../base/random.ts'
 import type { HttpHandler, HttpRequest, HttpResponse } from '../edge/gateway.ts'
 import { accounts } from '../ledger/accounts.ts'
 import type { OpenLedger } from '../ledger/open.ts'
 import type { Post, Transfer } from '../ledger/ops.ts'
-import type { Wallet } from '../live/billing.ts'
 import type { PayAnswer, PayAsk } from '../plugin/calls.ts'
-import type { UserEventHead } from '../room/call.ts'
+import { chargeBack, feeOf } from './chargeback.ts'
+import { isPaymentsOpen } from './open.ts'
 import { currency, type Order, type PayNotice, type PayProvider, providerNamePattern } from './provider.ts'
 import { References } from './reference.ts'
+import { type TellParts, tellWallet } from './tell.ts'
 
-export interface PaymentsParts {
-  clock: Clock
-  bus: Bus
+export interface PaymentsParts extends TellParts {
   newId: IdSource
   metrics: Metrics
-  log: Log
   secret: Uint8Array
   ledger: OpenLedger
-  wallet(userId: string): Promise<Wallet>
 }
 
 export const callbackBytesMax = 65_536
@@ -54,7 +49,8 @@ const linesBurst = 20
 /** What became of a callback, and how it is answered. */
 const outcomes = {
   credited: { status: 200, msg: 'credited' },
-  replayed: { status: 200, msg: 'credited before' },
+  charged_back: { status: 200, msg: 'taken back' },
+  replayed: { status: 200, msg: 'done before' },
   failed: { status: 200, msg: 'noted' },
   unknown_provider: { status: 404, msg: 'no such provider' },
   forged: { status: 401, msg: 'the signature is not valid' },
@@ -63,6 +59,7 @@ const outcomes = {
   bad_reference: { status: 403, msg: 'the reference is not one of ours' },
   mismatch: { status: 403, msg: 'amount or currency are not those of the order' },
   expired: { status: 403, msg: 'the order is over' },
+  not_credited: { status: 409, msg: 'this order was not credited, or not yet' },
   unavailable: { status: 503, msg: 'cannot be written now, come again' },
 } as const
 export type PayOutcome = keyof typeof outcomes
@@ -134,7 +131,7 @@ export class Payments {
     const provider = this.#providers.get(name)
     const names = [...this.#providers.keys()].join(', ') || 'none'
     if (!provider) return refused('request.invalid', `provider: there is no ${name}, there is ${names}`)
-    if (!this.#isOpen) return refused('billing.unavailable', 'the ledger takes nothing now')
+    if (!isPaymentsOpen(this.#parts.ledger)) return refused('billing.unavailable', 'the ledger takes nothing now')
     const createdAt = clock.now()
     const terms = { userId, provider: name, priceMinor, cur: currency, coins, bonusCoins } as const
     const order: Order = { rechargeId: newId(createdAt), ...terms, createdAt }
@@ -146,12 +143,6 @@ export class Payments {
       log.error({ err: error, provider: name }, 'payment provider gave no checkout')
       return refused('billing.unavailable', `${name} does not answer now`)
     }
-  }
-
-  /** Where the audit found something broken nothing is sold any more; the show goes on. */
-  get #isOpen(): boolean {
-    const { ledger } = this.#parts
-    return ledger.state === 'open' && ledger.audit.state.broken === 0
   }
 
   // ------------------------------------------------------------------ callbacks
@@ -177,10 +168,10 @@ export class Payments {
     if (amountMinor !== order.priceMinor || cur !== order.cur) return this.#refuseSigned('mismatch', about)
     if (state === 'failed') return this.#noted(about)
     try {
-      return await this.#pay(order, notice, about)
+      return state === 'paid' ? await this.#pay(order, notice, about) : await this.#takeBack(order, notice, about)
     } catch (error) {
       if (Object(error).isUnknown === true) this.#remember(order.rechargeId)
-      this.#parts.log.error({ err: error, ...about }, 'recharge cannot be written now')
+      this.#parts.log.error({ err: error, ...about }, 'callback of a payment provider cannot be written now')
       return 'unavailable'
     }
   }
@@ -204,24 +195,30 @@ export class Payments {
       const isCredited = (await ledger.reads.row(order.rechargeId)) !== undefined
       return isCredited ? 'replayed' : this.#refuseSigned('expired', about)
     }
-    if (!this.#isOpen) throw new Error(`the ledger is ${ledger.state}, ${ledger.audit.state.broken} invariants are broken`)
+    this.#checkOpen()
     const result = await ledger.submit(postOf(order, notice, clock.now()))
     if (!result.ok) throw new Error(`${result.code}: ${result.msg}`)
     if (!result.replayed) this.#parts.log.info({ ...about, pos: result.pos }, 'recharge credited')
-    if (!result.replayed || this.#untold.delete(order.rechargeId)) void this.#tell(order.userId)
+    if (!result.replayed || this.#untold.delete(order.rechargeId)) void tellWallet(this.#parts, order.userId, 'recharge')
     return result.replayed ? 'replayed' : 'credited'
   }
 
-  async #tell(userId: string): Promise<void> {
-    const { bus, clock, log, wallet } = this.#parts
-    try {
-      const { paid, bonus } = await wallet(userId)
-      const d = { coinPaid: Number(paid), coinBonus: Number(bonus), reason: 'recharge' }
-      const head: UserEventHead = { t: 'wallet.changed', at: clock.now(), d }
-      bus.publish(subjects.userEvents(userId), { head })
-    } catch (error) {
-      log.error({ err: error, userId }, 'wallet cannot be read')
-    }
+  async #takeBack(order: Order, notice: PayNotice, about: object): Promise<PayOutcome> {
+    const { ledger, clock, log } = this.#parts
+    // Whether it comes before the payment itself, or belongs to one that was refused: the provider comes again, and people read the line.
+    if (!(await ledger.reads.row(order.rechargeId))) return this.#refuseSigned('not_credited', about)
+    this.#checkOpen()
+    const { isNew, ...taken } = await chargeBack(ledger, { order, notice, at: clock.now() })
+    if (!isNew) return 'replayed'
+    log.warn({ ...about, ...taken }, 'recharge charged back: the wallet is frozen')
+    void tellWallet(this.#parts, order.userId, 'chargeback')
+    return 'charged_back'
+  }
+
+  #checkOpen(): void {
+    const { ledger } = this.#parts
+    if (isPaymentsOpen(ledger)) return
+    throw new Error(`the ledger is ${ledger.state}, ${ledger.audit.state.broken} invariants are broken`)
   }
 
   #remember(rechargeId: string): void {
@@ -252,13 +249,14 @@ export class Payments {
 
 const refused = async (code: string, msg: string): Promise<PayAnswer> => ({ code, msg })
 
-function postOf(order: Order, { providerTxId }: PayNotice, at: number): Post {
+function postOf(order: Order, { providerTxId, feeMinor = 0 }: PayNotice, at: number): Post {
   const { rechargeId, userId, provider, priceMinor, cur, coins, bonusCoins } = order
   const transfers: Transfer[] = [
     { dr: accounts.provider(provider), cr: accounts.deferred, amount: BigInt(priceMinor) },
     { dr: accounts.coinsIssued, cr: accounts.paidCoins(userId), amount: BigInt(coins) },
   ]
   if (bonusCoins > 0) transfers.push({ dr: accounts.coinsIssued, cr: accounts.bonusCoins(userId), amount: BigInt(bonusCoins) })
+  transfers.push(...feeOf(provider, feeMinor))
   // Not the provider's number: the same order paid twice over there is still one order here.
   const bodyHash = createHash('sha256').update(JSON.stringify(order)).digest('base64url')
   return {
@@ -269,7 +267,7 @@ function postOf(order: Order, { providerTxId }: PayNotice, at: number): Post {
     origin: { actor: userId, command: 'recharge', ik: rechargeId, bodyHash },
     event: {
       t: 'recharge.completed',
-      d: { rechargeId, userId, provider, priceMinor, cur, coins, bonusCoins, providerTxId },
+      d: { rechargeId, userId, provider, priceMinor, feeMinor, cur, coins, bonusCoins, providerTxId },
     },
     transfers,
   }

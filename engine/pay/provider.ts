@@ -30,8 +30,11 @@ export interface PayNotice {
   /** Of the order, as `checkout` got it. */
   reference: string
   amountMinor: number
+  /** What the provider keeps for it: of a payment, or for taking one back. Unset: nothing, or it tells later. */
+  feeMinor?: number
   cur: string
-  state: 'paid' | 'failed'
+  /** `charged_back`: the whole amount went back to whoever paid, by their bank or by the provider. */
+  state: 'paid' | 'failed' | 'charged_back'
   /** Under which the provider keeps it: for people who look into both books. */
   providerTxId: string
 }

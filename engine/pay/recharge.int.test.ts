@@ -1,11 +1,14 @@
-/** Recharges over real HTTP against a real ledger: what a provider says is believed once, and only from the provider. */
+/**
+ * Recharges over real HTTP against a real ledger: what a provider says is believed once, and only from the provider. One engine for all
+ * but those that break it: each test has users of its own, and looks at their rows alone.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { monetization } from '../../plugins/monetization/plugin.ts'
 import { definePlugin, Type } from '../plugin/index.ts'
-import { startTestEngine, TestClock, type TestEngine } from '../testing.ts'
+import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 import { References } from './reference.ts'
 import { signatureHeader, signatureOf, signedProvider } from './signed.ts'
 
@@ -21,27 +24,42 @@ let dataDir = ''
 let engine: TestEngine
 let clock: TestClock
 let keys = 0
-beforeEach(async () => {
+let run = 0
+const clients: TestClient[] = []
+let countedBefore: Record<string, number> = {}
+beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'livehouse-pay-'))
   clock = new TestClock()
-  await start()
+  engine = await start()
 })
-afterEach(async () => {
+afterAll(async () => {
   await engine.stop()
   await rm(dataDir, { recursive: true, force: true })
 })
-async function start() {
-  const options = { dataDir, money: true, chargeOwner: 'monetization' }
-  engine = await startTestEngine(options, { clock, plugins: [monetization()], payProviders: [bank] })
-  await engine.plugins.configure('monetization', { providers: ['fake', 'bank'] }, 'test')
+beforeEach(async () => {
+  run++
+  countedBefore = await callbacks()
+})
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.close()
+})
+async function start(over: object = {}, hasBank = true): Promise<TestEngine> {
+  const options = { dataDir, money: true, chargeOwner: 'monetization', ...over }
+  const started = await startTestEngine(options, { clock, plugins: [monetization()], payProviders: hasBank ? [bank] : [] })
+  if (hasBank) await started.plugins.configure('monetization', { providers: ['fake', 'bank'] }, 'test')
+  return started
 }
 
-const enter = async (user: string, encoding: 'json' | 'proto' = 'json') =>
-  engine.connect({ token: await engine.token(user), encoding })
-type Client = Awaited<ReturnType<typeof enter>>
+/** Nobody is in two tests. */
+const own = (name: string) => `${name}-${run}`
+const enter = async (name: string, encoding: 'json' | 'proto' = 'json') => {
+  const client = await engine.connect({ token: await engine.token(own(name)), encoding })
+  clients.push(client)
+  return client
+}
 const newKey = () => `key-${++keys}`
 /** The bank's page has the reference in its address. */
-const orderAt = async (client: Client, packageId = 'coins_300') => {
+const orderAt = async (client: TestClient, packageId = 'coins_300') => {
   const { rechargeId, payUrl } = await client.ok('recharge.create', { packageId, provider: 'bank' }, undefined, newKey())
   return { rechargeId, reference: payUrl.slice(payUrl.lastIndexOf('/') + 1) as string }
 }
@@ -59,10 +77,18 @@ const outcome = async (body: unknown, sent?: Sent) => {
   const { status, text } = await send(body, sent)
   return [status, JSON.parse(text).outcome]
 }
-const counted = async (kind: string) =>
-  Number(new RegExp(`^livehouse_pay_callbacks_total\\{outcome="${kind}"\\} (\\d+)$`, 'm').exec(await engine.metrics.text())?.[1])
-const rows = async () => (await engine.ledger?.reads.journalAfter(0, 1_000)) ?? []
-const wallet = (client: Client) => client.ok('wallet.get')
+async function callbacks(): Promise<Record<string, number>> {
+  const lines = (await engine.metrics.text()).matchAll(/^livehouse_pay_callbacks_total\{outcome="(\w+)"\} (\d+)$/gm)
+  return Object.fromEntries([...lines].map(([, kind, count]) => [kind, Number(count)]))
+}
+/** In this test. */
+const counted = async (kind: string) => Number((await callbacks())[kind]) - Number(countedBefore[kind] ?? 0)
+/** Of the users of this test. */
+const rows = async () => {
+  const all = (await engine.ledger?.reads.journalAfter(0, 1_000)) ?? []
+  return all.filter(({ actor }) => actor.endsWith(`-${run}`))
+}
+const wallet = (client: TestClient) => client.ok('wallet.get')
 const coins = (coinPaid: number, coinBonus: number) => ({ coinPaid, coinBonus, bean: '0' })
 
 describe('a recharge', () => {
@@ -82,17 +108,17 @@ describe('a recharge', () => {
     expect(row).toMatchObject({
       txId: rechargeId,
       action: 'recharge',
-      actor: 'ann',
+      actor: own('ann'),
       legs: [
         { dr: 'ext.psp.bank', cr: 'plat.deferred', amount: 3_000n },
-        { dr: 'coin.issued', cr: 'user.ann.coin.paid', amount: 300n },
-        { dr: 'coin.issued', cr: 'user.ann.coin.bonus', amount: 15n },
+        { dr: 'coin.issued', cr: `user.${own('ann')}.coin.paid`, amount: 300n },
+        { dr: 'coin.issued', cr: `user.${own('ann')}.coin.bonus`, amount: 15n },
       ],
       event: {
         t: 'recharge.completed',
         d: {
-          ...{ rechargeId, userId: 'ann', provider: 'bank', priceMinor: 3_000, cur: 'CNY', coins: 300, bonusCoins: 15 },
-          providerTxId: 'b-1',
+          ...{ rechargeId, userId: own('ann'), provider: 'bank', priceMinor: 3_000, cur: 'CNY', coins: 300, bonusCoins: 15 },
+          ...{ providerTxId: 'b-1', feeMinor: 0 },
         },
       },
     })
@@ -132,7 +158,6 @@ describe('a recharge', () => {
 })
 
 describe('refused, logged and counted, and no coin moves', () => {
-  // One engine for all of them: each case has an order of its own.
   const cases: [string, number, (reference: string) => { body: unknown; sent?: Sent }][] = [
     ['forged', 401, (reference) => ({ body: noticeOf(reference), sent: { secret: new TextEncoder().encode('guessed') } })],
     ['forged', 401, (reference) => ({ body: noticeOf(reference), sent: { header: '' } })],
@@ -151,6 +176,9 @@ describe('refused, logged and counted, and no coin moves', () => {
     ['malformed', 400, (reference) => ({ body: noticeOf(reference, { amountMinor: 3_000.5 }) })],
     ['malformed', 400, (reference) => ({ body: noticeOf(reference, { state: 'refunded' }) })],
     ['malformed', 400, (reference) => ({ body: noticeOf(reference, { providerTxId: 'a\nb' }) })],
+    ['malformed', 400, (reference) => ({ body: noticeOf(reference, { feeMinor: -1 }) })],
+    ['malformed', 400, (reference) => ({ body: noticeOf(reference, { feeMinor: 3_001 }) })],
+    ['malformed', 400, (reference) => ({ body: noticeOf(reference, { feeMinor: '1' }) })],
     ['malformed', 400, () => ({ body: noticeOf('x'.repeat(10_000)) })],
     ['malformed', 400, () => ({ body: '{"reference":' })],
     ['malformed', 400, () => ({ body: 'null' })],
@@ -170,15 +198,14 @@ describe('refused, logged and counted, and no coin moves', () => {
     for (const [at, [kind, status, make]] of cases.entries()) {
       const user = await enter(`user-${at}`)
       const { reference } = await orderAt(user)
-      const before = await counted(kind)
       const { body, sent } = make(reference)
       expect(await outcome(body, sent), `case ${at}`).toEqual([status, kind])
-      expect(await counted(kind)).toBe(before + 1)
       expect(await wallet(user)).toEqual(coins(0, 0))
       expect(await outcome(noticeOf(reference)), `case ${at}`).toEqual([200, 'credited'])
       await user.close()
     }
     expect(await rows()).toHaveLength(cases.length)
+    for (const [kind] of cases) expect([kind, await counted(kind)]).toEqual([kind, cases.filter((one) => one[0] === kind).length])
   })
 
   it("another user's order under one's own signature, and one of another provider", async () => {
@@ -219,7 +246,9 @@ describe('refused, logged and counted, and no coin moves', () => {
 
 describe('asking for one', () => {
   it('lists packages and providers, to anonymous viewers too', async () => {
-    const { packages, providers } = await (await engine.connect()).ok('recharge.packages')
+    const guest = await engine.connect()
+    clients.push(guest)
+    const { packages, providers } = await guest.ok('recharge.packages')
     expect(providers).toEqual(['fake', 'bank'])
     expect(packages[1]).toEqual({ id: 'coins_300', priceMinor: 3_000, cur: 'CNY', coins: 300, bonusCoins: 15 })
   })
@@ -247,18 +276,21 @@ describe('asking for one', () => {
 
   it('is for users, and for nobody who is not signed in', async () => {
     const guest = await engine.connect()
+    clients.push(guest)
     const d = { packageId: 'coins_300', provider: 'bank' }
     expect((await guest.refused('recharge.create', d, undefined, 'k')).code).toBe('auth.required')
   })
 
   it('a provider that the engine does not have, or too many coins at once', async () => {
     const dear = { id: 'dear', priceMinor: 1, cur: 'CNY', coins: 10_000_000, bonusCoins: 1 }
+    const { packages } = await (await enter('bob')).ok('recharge.packages')
     await engine.plugins.configure('monetization', { packages: [dear], providers: ['moon', 'bank'] }, 'test')
     const ann = await enter('ann')
     for (const provider of ['moon', 'bank']) {
       const { code } = await ann.refused('recharge.create', { packageId: 'dear', provider }, undefined, newKey())
       expect(code).toBe('recharge.unknown_provider')
     }
+    await engine.plugins.configure('monetization', { packages, providers: ['fake', 'bank'] }, 'test')
   })
 
   it('a plugin makes orders for whoever asked it, and for nobody else', async () => {
@@ -285,47 +317,27 @@ describe('asking for one', () => {
     await engine.plugins.attach({ plugin: shop }, { by: 'test' })
     const eve = await enter('eve')
     const buy = async (userId: string, over: object = {}) => (await eve.ok('x.shop.buy', { userId, over })).code
-    expect(await buy('eve')).toBeUndefined()
-    expect(await buy('ann')).toBe('perm.denied')
+    expect(await buy(own('eve'))).toBeUndefined()
+    expect(await buy(own('ann'))).toBe('perm.denied')
     for (const over of [{ coins: 0 }, { coins: 10_000_001 }, { priceMinor: 0 }, { priceMinor: 100_000_001 }, { priceMinor: 1.5 }])
-      expect(await buy('eve', over)).toBe('request.invalid')
-    expect(await buy('eve', { bonusCoins: 9_999_001 })).toBe('request.invalid')
+      expect(await buy(own('eve'), over)).toBe('request.invalid')
+    expect(await buy(own('eve'), { bonusCoins: 9_999_001 })).toBe('request.invalid')
     expect((await engine.admin('POST', '/shop/buy', {})).status).toBe(500)
   })
 })
 
-it('a ledger that takes nothing: the provider comes again, and is heard by the next engine', async () => {
-  const ann = await enter('ann')
-  const { reference } = await orderAt(ann)
-  await engine.ledger?.close()
-  const reply = await fetch(new URL('/pay/bank', engine.publicUrl), {
-    method: 'POST',
-    headers: { [signatureHeader]: signatureOf(bankSecret, JSON.stringify(noticeOf(reference)), clock.now()) },
-    body: JSON.stringify(noticeOf(reference)),
-  })
-  expect([reply.status, reply.headers.get('retry-after')]).toEqual([503, '1'])
-  expect(await counted('unavailable')).toBe(1)
-  expect((await ann.refused('recharge.create', { packageId: 'coins_60', provider: 'bank' }, undefined, 'k')).code).toBe(
-    'billing.unavailable',
-  )
-  await engine.stop()
-  await start()
-  expect(await outcome(noticeOf(reference))).toEqual([200, 'credited'])
-  expect(await wallet(await enter('ann'))).toEqual(coins(300, 15))
-})
+const press = async (reference: string, decision: string, headers: Record<string, string> = {}) => {
+  const body = new URLSearchParams({ ref: reference, decision })
+  const reply = await fetch(new URL('/pay/fake/checkout', engine.publicUrl), { method: 'POST', headers, body })
+  return { status: reply.status, text: await reply.text() }
+}
+const checkout = async (client: TestClient) => {
+  const { payUrl } = await client.ok('recharge.create', { packageId: 'coins_300', provider: 'fake' }, undefined, newKey())
+  const url = new URL(payUrl, engine.publicUrl)
+  return { url, reference: url.searchParams.get('ref') ?? '' }
+}
 
 describe('the fake provider', () => {
-  const press = async (reference: string, decision: string, headers: Record<string, string> = {}) => {
-    const body = new URLSearchParams({ ref: reference, decision })
-    const reply = await fetch(new URL('/pay/fake/checkout', engine.publicUrl), { method: 'POST', headers, body })
-    return { status: reply.status, text: await reply.text() }
-  }
-  const checkout = async (client: Client) => {
-    const { payUrl } = await client.ok('recharge.create', { packageId: 'coins_300', provider: 'fake' }, undefined, newKey())
-    const url = new URL(payUrl, engine.publicUrl)
-    return { url, reference: url.searchParams.get('ref') ?? '' }
-  }
-
   it('shows what is paid for; Pay credits once however often it is pressed, over the same signed callback', async () => {
     const ann = await enter('ann')
     const { url, reference } = await checkout(ann)
@@ -351,13 +363,6 @@ describe('the fake provider', () => {
     expect(await counted('failed')).toBe(1)
   })
 
-  it('says so when the engine cannot take it, and can be asked again', async () => {
-    const ann = await enter('ann')
-    const { reference } = await checkout(ann)
-    await engine.ledger?.close()
-    expect((await press(reference, 'pay')).text).toContain('The engine answered 503')
-  })
-
   it('knows no order that was not made here, none of another provider, and no one who comes from elsewhere', async () => {
     const ann = await enter('ann')
     const { reference } = await checkout(ann)
@@ -372,16 +377,38 @@ describe('the fake provider', () => {
       expect((await press(reference, 'pay', headers as unknown as Record<string, string>)).status).toBe(403)
     expect(await rows()).toEqual([])
   })
+})
 
-  it('is not there where development is not', async () => {
-    await engine.stop()
-    engine = await startTestEngine({ dataDir, money: true, devLogin: 'off' }, { clock, plugins: [monetization()] })
-    const ann = await enter('ann')
-    const { code } = await ann.refused('recharge.create', { packageId: 'coins_300', provider: 'fake' }, undefined, 'k')
-    expect(code).toBe('recharge.unknown_provider')
-    expect((await fetch(new URL('/pay/fake/checkout?ref=x', engine.publicUrl))).status).toBe(404)
-    expect(await outcome({}, { to: 'fake' })).toEqual([404, 'unknown_provider'])
-  })
+// The engine of the tests above ends here.
+
+it('a ledger that takes nothing: the provider comes again, and is heard by the next engine', async () => {
+  const ann = await enter('ann')
+  const { reference } = await orderAt(ann)
+  const fake = await checkout(ann)
+  await engine.ledger?.close()
+  const text = JSON.stringify(noticeOf(reference))
+  const headers = { [signatureHeader]: signatureOf(bankSecret, text, clock.now()) }
+  const reply = await fetch(new URL('/pay/bank', engine.publicUrl), { method: 'POST', headers, body: text })
+  expect([reply.status, reply.headers.get('retry-after')]).toEqual([503, '1'])
+  expect((await press(fake.reference, 'pay')).text).toContain('The engine answered 503')
+  expect(await counted('unavailable')).toBe(2)
+  expect((await ann.refused('recharge.create', { packageId: 'coins_60', provider: 'bank' }, undefined, 'k')).code).toBe(
+    'billing.unavailable',
+  )
+  await engine.stop()
+  engine = await start()
+  expect(await outcome(noticeOf(reference))).toEqual([200, 'credited'])
+  expect(await wallet(await enter('ann'))).toEqual(coins(300, 15))
+})
+
+it('the fake provider is not there where development is not', async () => {
+  await engine.stop()
+  engine = await start({ devLogin: 'off' }, false)
+  const ann = await enter('ann')
+  const { code } = await ann.refused('recharge.create', { packageId: 'coins_300', provider: 'fake' }, undefined, 'k')
+  expect(code).toBe('recharge.unknown_provider')
+  expect((await fetch(new URL('/pay/fake/checkout?ref=x', engine.publicUrl))).status).toBe(404)
+  expect(await outcome({}, { to: 'fake' })).toEqual([404, 'unknown_provider'])
 })
 
 /** The fields of a reference, sealed by somebody else. */

@@ -2,7 +2,9 @@
  * A provider that signs its callbacks with a shared secret: JSON, and a header with the time and an HMAC-SHA256 over time and body.
  *
  *     livehouse-signature: t=1760000000000,v1=<hex of HMAC-SHA256(secret, "1760000000000." + body)>
- *     {"reference":"...","amountMinor":600,"cur":"CNY","state":"paid","providerTxId":"7"}
+ *     {"reference":"...","amountMinor":600,"feeMinor":6,"cur":"CNY","state":"paid","providerTxId":"7"}
+ *
+ * `state` is `paid`, `failed` or `charged_back`; `feeMinor` may be left out.
  *
  * The fake provider is one, and so is anything between this engine and a real provider that can make such a request.
  */
@@ -14,6 +16,8 @@ const headerPattern = /^t=(\d{1,15}),v1=([0-9a-f]{64})$/
 const referenceCharactersMax = 512
 const providerTxIdPattern = /^[\x21-\x7e]{1,64}$/
 const curPattern = /^[A-Z]{3}$/
+const feeMinorMax = 100_000_000
+const states: readonly unknown[] = ['paid', 'failed', 'charged_back'] satisfies PayNotice['state'][]
 
 export interface SignedProviderOptions {
   name: string
@@ -44,13 +48,17 @@ const macOf = (secret: Uint8Array, at: string, body: string | Uint8Array): Buffe
   createHmac('sha256', secret).update(`${at}.`).update(body).digest()
 
 function noticeOf(rawBody: Uint8Array): PayNotice | PayRefusal {
-  const { reference, amountMinor, cur, state, providerTxId } = Object(parsed(rawBody)) as Record<string, unknown>
+  const { reference, amountMinor, feeMinor, cur, state, providerTxId } = Object(parsed(rawBody)) as Record<string, unknown>
   const isText = (value: unknown, pattern: RegExp): value is string => typeof value === 'string' && pattern.test(value)
   if (typeof reference !== 'string' || reference.length > referenceCharactersMax) return { refused: 'malformed' }
   if (typeof amountMinor !== 'number' || !Number.isSafeInteger(amountMinor)) return { refused: 'malformed' }
   if (!isText(cur, curPattern) || !isText(providerTxId, providerTxIdPattern)) return { refused: 'malformed' }
-  if (state !== 'paid' && state !== 'failed') return { refused: 'malformed' }
-  return { ok: true, reference, amountMinor, cur, state, providerTxId }
+  if (!states.includes(state)) return { refused: 'malformed' }
+  const notice = { ok: true, reference, amountMinor, cur, state: state as PayNotice['state'], providerTxId } as const
+  if (feeMinor === undefined) return notice
+  // Of a payment it comes out of the amount; for a chargeback a provider may ask more than that.
+  const isFee = typeof feeMinor === 'number' && Number.isSafeInteger(feeMinor) && feeMinor >= 0 && feeMinor <= feeMinorMax
+  return isFee && (state !== 'paid' || feeMinor <= amountMinor) ? { ...notice, feeMinor } : { refused: 'malformed' }
 }
 
 function parsed(rawBody: Uint8Array): unknown {
