@@ -53,12 +53,40 @@ export const errors = {
   'gift.bad_receiver': { retry: false, doc: 'Gifts go to the owner of the room.' },
   'gift.unavailable': { retry: true, doc: 'A check that must be asked before a gift is given does not answer now.' },
   'wallet.insufficient': { retry: false, doc: 'Not enough coins.' },
-  'limit.exceeded': { retry: true, doc: 'A bound on spending is reached; wait `retryAfterMs`.' },
+  'gift.user_disabled': { retry: false, doc: 'Gifts are switched off for this account.' },
+  'wallet.frozen': { retry: false, doc: 'Nothing can be paid from this wallet until an operator has looked at it.' },
+  'limit.exceeded': {
+    retry: true,
+    doc: 'A bound is reached, of spending for one; `d.resetAt` says when it ends.',
+  },
   'billing.unavailable': {
     retry: true,
     doc: 'Prices or the ledger cannot be asked now; no coin has moved. Retry with the same `ik`.',
   },
   'idem.key_required': { retry: false, doc: 'This command moves money and needs an `ik`.' },
+  'room.live_banned': { retry: false, doc: 'This room may not go live now.' },
+  'stream.denied': { retry: false, doc: 'You may not publish in this room.' },
+  'stream.unavailable': {
+    retry: true,
+    doc: 'No picture and sound now: the media part of this engine is not ready. Wait `retryAfterMs`.',
+  },
+  'stream.no_capacity': { retry: true, doc: 'The media servers are full; wait `retryAfterMs`.' },
+  'stream.gone': { retry: false, doc: 'No such transport, track or consumer (any more).' },
+  'stream.bad_params': { retry: false, doc: 'The media parameters are none that can be used; `d.hint` says why.' },
+  'stream.codec': {
+    retry: false,
+    doc: 'This codec is not taken here, or the other line sends another one; `d.hint` names those that fit.',
+  },
+  'stream.line_taken': { retry: false, doc: 'Somebody publishes on this line already.' },
+  'stream.bitrate': { retry: false, doc: 'More than the allowed bitrate was sent.' },
+  'mic.disabled': { retry: false, doc: 'The mic is switched off in this room.' },
+  'mic.queue_full': { retry: true, doc: 'The queue for the mic is full.' },
+  'mic.level_required': { retry: false, doc: 'Your level is too low for the mic in this room.' },
+  'mic.already': { retry: false, doc: 'You wait for the mic already, or are on it.' },
+  'mic.seat_taken': { retry: false, doc: 'This seat, or every seat, is taken or locked.' },
+  'mic.expired': { retry: false, doc: 'The application or invitation is over.' },
+  'mic.grant_invalid': { retry: false, doc: 'Nobody let you take this seat, or the time for it is over.' },
+  'mic.unavailable': { retry: true, doc: 'A check that must be asked before somebody takes the mic does not answer now.' },
   'wall.empty': { retry: false, doc: 'Nothing is pinned.' },
   'wall.unavailable': { retry: true, doc: 'A check that must be asked before something is pinned does not answer now.' },
   'plugin.unavailable': { retry: true, doc: 'The plugin that owns this command does not answer now.' },
@@ -100,6 +128,7 @@ export interface ErrorBody {
         max?: number | undefined
         hint?: string | undefined
         caseId?: string | undefined
+        resetAt?: number | undefined
       }
     | undefined
 }

@@ -128,6 +128,50 @@ export const EventEnvelope = Type.Object({
 })
 /** A plugin's state of the room for those who come late, as JSON text. */
 export const Extension = Type.Object({ plugin: Type.String(), json: Type.String() })
+export const mediaKinds = ['audio', 'video'] as const
+export const streamLines = ['primary', 'backup'] as const
+export const MediaTrack = Type.Object({
+  id: Id,
+  userId: Id,
+  kind: oneOf(mediaKinds),
+  source: oneOf(['main', 'seat'] as const),
+  seatNo: optional(Count32),
+  muted: optional(Type.Boolean()),
+})
+export const StreamLine = Type.Object({
+  line: oneOf(streamLines),
+  state: oneOf(['idle', 'up', 'down'] as const),
+  via: optional(oneOf(['webrtc', 'whip', 'rtp'] as const)),
+  kbps: optional(Count32),
+})
+export const StreamInfo = Type.Object({
+  state: oneOf(['off', 'live', 'unavailable'] as const),
+  tracks: Type.Array(MediaTrack),
+  lines: Type.Array(StreamLine),
+  line: optional(oneOf(streamLines)),
+  degradeLevel: Count32,
+  sinceAt: optional(Instant),
+})
+export const micSeatsMax = 9
+const SeatNo = Type.Integer({ minimum: 1, maximum: micSeatsMax })
+export const Seat = Type.Object({
+  no: SeatNo,
+  state: oneOf(['open', 'reserved', 'live', 'suspended'] as const),
+  locked: Type.Boolean(),
+  user: optional(Person),
+  kind: optional(oneOf(mediaKinds)),
+  mutedBy: optional(oneOf(['host', 'self'] as const)),
+})
+export const MicInfo = Type.Object({ seats: Type.Array(Seat), waiting: Count32, place: optional(Count32) })
+export const MicApplicant = Type.Object({
+  user: Person,
+  kind: oneOf(mediaKinds),
+  note: optional(Type.String()),
+  place: Count32,
+  appliedAt: Instant,
+})
+/** What mediasoup gives and takes, as JSON text; whoever uses it checks what is in it. */
+const MediaJson = Text(12_000)
 export const RoomJoinReply = Type.Object({
   epoch: Count,
   seq: Count,
@@ -142,6 +186,8 @@ export const RoomJoinReply = Type.Object({
   wall: optional(WallItem),
   me: optional(Me),
   ext: optional(Type.Array(Extension)),
+  stream: optional(StreamInfo),
+  mic: optional(MicInfo),
 })
 
 /** Coins on the wire: JavaScript counts that far. Sums over many people are text. */
@@ -184,6 +230,8 @@ const command = <D extends TObject, R extends TObject>(d: D, reply: R, rule: Par
 })
 const nothing = Type.Object({})
 const Reason = optional(Text(200))
+/** What viewers of the picture ask: never waits for their danmaku. */
+const watching: Partial<CommandRule> = { run: 'free', who: 'anyone', joined: true }
 
 export const commands = {
   'session.open': command(
@@ -305,10 +353,99 @@ export const commands = {
     room: false,
   }),
   'rank.get': command(
-    Type.Object({ board: oneOf(boards), limit: optional(Type.Integer({ minimum: 1, maximum: 100 })) }),
-    Type.Object({ rows: Type.Array(RankRow), place: optional(Count32), scoreCoin: optional(CoinText) }),
+    Type.Object({ board: oneOf(boards), limit: optional(Type.Integer({ minimum: 1, maximum: 100 })), window: optional(Id) }),
+    Type.Object({
+      rows: Type.Array(RankRow),
+      place: optional(Count32),
+      scoreCoin: optional(CoinText),
+      window: optional(Type.String()),
+    }),
     { run: 'free', who: 'anyone' },
   ),
+  'stream.get_capabilities': command(nothing, Type.Object({ rtpJson: MediaJson }), { ...watching }),
+  'stream.create_transport': command(
+    Type.Object({ direction: oneOf(['send', 'recv'] as const), rtpJson: optional(MediaJson) }),
+    Type.Object({ transportId: Id, paramsJson: MediaJson, iceServersJson: MediaJson }),
+    { ...watching },
+  ),
+  'stream.connect_transport': command(Type.Object({ transportId: Id, dtlsJson: MediaJson }), nothing, { ...watching }),
+  'stream.restart_ice': command(Type.Object({ transportId: Id }), Type.Object({ iceJson: MediaJson }), { ...watching }),
+  'stream.publish': command(
+    Type.Object({
+      transportId: Id,
+      kind: oneOf(mediaKinds),
+      rtpJson: MediaJson,
+      source: oneOf(['cam', 'mic', 'screen', 'virtual'] as const),
+      line: optional(oneOf(streamLines)),
+    }),
+    Type.Object({ producerId: Id }),
+    { run: 'free', joined: true },
+  ),
+  'stream.unpublish': command(Type.Object({ producerId: Id }), nothing, { run: 'free', joined: true }),
+  'stream.play': command(Type.Object({ trackId: Id, transportId: Id }), Type.Object({ consumerId: Id, paramsJson: MediaJson }), {
+    ...watching,
+  }),
+  'stream.resume_play': command(Type.Object({ consumerId: Id }), nothing, { ...watching }),
+  'stream.pause_play': command(Type.Object({ consumerId: Id }), nothing, { ...watching }),
+  'stream.stop_play': command(Type.Object({ consumerId: Id }), nothing, { ...watching }),
+  'stream.set_layers': command(
+    Type.Object({
+      consumerId: Id,
+      spatial: Type.Integer({ minimum: 0, maximum: 7 }),
+      temporal: optional(Type.Integer({ minimum: 0, maximum: 7 })),
+    }),
+    nothing,
+    { ...watching },
+  ),
+  'stream.switch_line': command(
+    Type.Object({ line: oneOf(['primary', 'backup', 'auto'] as const) }),
+    Type.Object({ line: oneOf(streamLines) }),
+  ),
+  'stream.select_source': command(Type.Object({ producerId: Id }), nothing),
+  'stream.open_ingest': command(Type.Object({ line: optional(oneOf(streamLines)) }), Type.Object({ ingestJson: MediaJson })),
+  'stream.report_qos': command(
+    Type.Object({
+      windowMs: Type.Integer({ minimum: 1, maximum: 60_000 }),
+      playMs: Type.Integer({ minimum: 0, maximum: 60_000 }),
+      stallMs: Type.Integer({ minimum: 0, maximum: 60_000 }),
+      rttMs: optional(Type.Integer({ minimum: 0, maximum: 60_000 })),
+      lossBps: optional(Type.Integer({ minimum: 0, maximum: 10_000 })),
+      avSkewMs: optional(Type.Integer({ minimum: -60_000, maximum: 60_000 })),
+    }),
+    nothing,
+    { ...watching },
+  ),
+  'stream.stop': command(Type.Object({ reason: Reason }), nothing),
+  'mic.apply': command(
+    Type.Object({ kind: optional(oneOf(mediaKinds)), note: optional(Text(100)) }),
+    Type.Object({ place: Count32 }),
+    { joined: true },
+  ),
+  'mic.cancel': command(nothing, nothing),
+  'mic.list': command(nothing, Type.Object({ applicants: Type.Array(MicApplicant), invited: Type.Array(Person) }), {
+    run: 'free',
+  }),
+  'mic.invite': command(
+    Type.Object({
+      userId: Id,
+      seatNo: optional(SeatNo),
+      timeoutMs: optional(Type.Integer({ minimum: 5_000, maximum: 120_000 })),
+    }),
+    Type.Object({ inviteId: Id, expireAt: Instant }),
+  ),
+  'mic.accept': command(
+    Type.Object({ userId: optional(Id), inviteId: optional(Id), seatNo: optional(SeatNo) }),
+    Type.Object({ seatNo: SeatNo, joinByAt: Instant }),
+  ),
+  'mic.reject': command(Type.Object({ userId: optional(Id), inviteId: optional(Id), reason: Reason }), nothing),
+  'mic.join': command(Type.Object({ seatNo: SeatNo }), Type.Object({ seat: Seat }), { joined: true }),
+  'mic.leave': command(nothing, nothing),
+  'mic.move': command(Type.Object({ seatNo: SeatNo }), nothing, { joined: true }),
+  'mic.mute_seat': command(Type.Object({ seatNo: SeatNo }), nothing),
+  'mic.unmute_seat': command(Type.Object({ seatNo: SeatNo }), nothing),
+  'mic.lock_seat': command(Type.Object({ seatNo: SeatNo }), nothing),
+  'mic.unlock_seat': command(Type.Object({ seatNo: SeatNo }), nothing),
+  'mic.drop': command(Type.Object({ seatNo: SeatNo, reason: Reason }), nothing),
 } as const
 
 export type CommandName = keyof typeof commands
@@ -357,6 +494,7 @@ export const events = {
       effectId: optional(Type.String()),
       replayed: optional(Type.Boolean()),
       collapsed: optional(Count32),
+      senders: optional(Count32),
     }),
   ),
   'gift.combo_ended': event(
@@ -364,7 +502,22 @@ export const events = {
     Type.Object({ comboId: Id, from: Person, to: Person, giftId: Id, comboCount: Count32, totalCount: Count, totalCoin: Coins }),
   ),
   'world.gift_banner': event('high', Type.Object({ roomId: Id, ...giftShown })),
-  'rank.changed': event('low', Type.Object({ board: Type.String(), rows: Type.Array(RankRow) })),
+  'rank.changed': event('low', Type.Object({ board: Type.String(), rows: Type.Array(RankRow), window: optional(Type.String()) })),
+  'stream.started': event('high', Type.Object({ sinceAt: Instant })),
+  'stream.stopped': event('high', Type.Object({ reason: Type.String() })),
+  'stream.published': event('high', Type.Object({ track: MediaTrack })),
+  'stream.unpublished': event('high', Type.Object({ trackId: Id, reason: Type.String() })),
+  'stream.track_changed': event('high', Type.Object({ track: MediaTrack })),
+  'stream.line_switched': event(
+    'high',
+    Type.Object({ from: oneOf(streamLines), to: oneOf(streamLines), gapMs: Count32, cause: Type.String() }),
+  ),
+  'stream.lines_changed': event('low', Type.Object({ lines: Type.Array(StreamLine), line: optional(oneOf(streamLines)) })),
+  'stream.source_selected': event('high', Type.Object({ producerId: Id, source: Type.String() })),
+  'stream.migrated': event('high', Type.Object({ hint: Type.String() })),
+  'stream.degraded': event('high', Type.Object({ level: Count32, ...By })),
+  'mic.seat_changed': event('high', Type.Object({ seat: Seat, ...By })),
+  'mic.queue_changed': event('high', Type.Object({ waiting: Count32 })),
   'danmaku.sent': event('normal', DanmakuSent),
   'like.changed': event('low', Type.Object({ total: Count, delta: Count })),
   'share.changed': event('low', Type.Object({ total: Count })),
@@ -382,6 +535,14 @@ export const sessionEvents = {
   'server.draining': Type.Object({ reconnectAfterMs: Count32 }),
   'session.expiring': Type.Object({ expiresAt: Instant }),
   'wallet.changed': Type.Object({ coinPaid: Coins, coinBonus: Coins, reason: Type.String() }),
+  'stream.consumer_closed': Type.Object({ consumerId: Id, reason: Type.String() }),
+  'stream.transport_closed': Type.Object({ transportId: Id, reason: Type.String() }),
+  'mic.applied': Type.Object({ applicant: MicApplicant }),
+  'mic.place_changed': Type.Object({ place: Count32 }),
+  'mic.invited': Type.Object({ inviteId: Id, by: Person, seatNo: optional(SeatNo), expireAt: Instant }),
+  'mic.accepted': Type.Object({ seatNo: SeatNo, joinByAt: Instant }),
+  'mic.rejected': Type.Object({ reason: Type.String(), by: Person }),
+  'mic.timed_out': Type.Object({ what: Type.String() }),
   'message.rejected': Type.Object({ caseId: Id, text: Type.String(), reason: Type.String() }),
 } as const
 
@@ -399,6 +560,12 @@ export type SettingsShape = Static<typeof Settings>
 export type OnlineShape = Static<typeof Online>
 export type WallItemShape = Static<typeof WallItem>
 export type MeShape = Static<typeof Me>
+export type MediaTrackShape = Static<typeof MediaTrack>
+export type StreamLineShape = Static<typeof StreamLine>
+export type StreamInfoShape = Static<typeof StreamInfo>
+export type SeatShape = Static<typeof Seat>
+export type MicInfoShape = Static<typeof MicInfo>
+export type MicApplicantShape = Static<typeof MicApplicant>
 export type ExtensionShape = Static<typeof Extension>
 export type RestrictionShape = Static<typeof Restriction>
 export type RoomListItemShape = Static<typeof RoomListItem>

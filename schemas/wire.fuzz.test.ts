@@ -147,7 +147,14 @@ describe('replies', () => {
 
   test('refusals', () => {
     const detail = fc.record(
-      { field: fc.string(), untilAt: fc.maxSafeInteger(), max: fc.nat(), hint: fc.string(), caseId: fc.string() },
+      {
+        field: fc.string(),
+        untilAt: fc.maxSafeInteger(),
+        max: fc.nat(),
+        hint: fc.string(),
+        caseId: fc.string(),
+        resetAt: fc.maxSafeInteger(),
+      },
       { requiredKeys: [], noNullPrototype: true },
     )
     const err = fc.record(

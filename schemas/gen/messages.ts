@@ -349,6 +349,7 @@ export interface ErrorDetail {
   max?: number | undefined
   hint?: string | undefined
   caseId?: string | undefined
+  resetAt?: number | undefined
 }
 export const ErrorDetail: Codec<ErrorDetail> = {
   encode(m, w) {
@@ -372,6 +373,10 @@ export const ErrorDetail: Codec<ErrorDetail> = {
       w.uint(42)
       w.string(m.caseId)
     }
+    if (m.resetAt !== undefined) {
+      w.uint(48)
+      w.int(m.resetAt)
+    }
   },
   decode(r, end) {
     const m: ErrorDetail = {}
@@ -392,6 +397,9 @@ export const ErrorDetail: Codec<ErrorDetail> = {
           break
         case 42:
           m.caseId = r.string(end)
+          break
+        case 48:
+          m.resetAt = r.int(end)
           break
         default:
           r.skip(tag, end)
@@ -1479,6 +1487,8 @@ export interface RoomJoinReply {
   wall?: WallItem | undefined
   me?: Me | undefined
   ext?: Extension[] | undefined
+  stream?: StreamInfo | undefined
+  mic?: MicInfo | undefined
 }
 export const RoomJoinReply: Codec<RoomJoinReply> = {
   encode(m, w) {
@@ -1534,6 +1544,14 @@ export const RoomJoinReply: Codec<RoomJoinReply> = {
       w.uint(106)
       w.nested(Extension.encode, item)
     }
+    if (m.stream !== undefined) {
+      w.uint(114)
+      w.nested(StreamInfo.encode, m.stream)
+    }
+    if (m.mic !== undefined) {
+      w.uint(122)
+      w.nested(MicInfo.encode, m.mic)
+    }
   },
   decode(r, end) {
     const m: RoomJoinReply = { danmaku: [], ext: [] }
@@ -1578,6 +1596,12 @@ export const RoomJoinReply: Codec<RoomJoinReply> = {
           break
         case 106:
           ;(m.ext ??= []).push(Extension.decode(r, r.enter(end)))
+          break
+        case 114:
+          m.stream = StreamInfo.decode(r, r.enter(end))
+          break
+        case 122:
+          m.mic = MicInfo.decode(r, r.enter(end))
           break
         default:
           r.skip(tag, end)
@@ -3980,6 +4004,7 @@ export interface GiftSent {
   effectId?: string | undefined
   replayed?: boolean | undefined
   collapsed?: number | undefined
+  senders?: number | undefined
 }
 export const GiftSent: Codec<GiftSent> = {
   encode(m, w) {
@@ -4039,6 +4064,10 @@ export const GiftSent: Codec<GiftSent> = {
       w.uint(112)
       w.int32(m.collapsed)
     }
+    if (m.senders !== undefined) {
+      w.uint(120)
+      w.int32(m.senders)
+    }
   },
   decode(r, end) {
     const m: GiftSent = {}
@@ -4086,6 +4115,9 @@ export const GiftSent: Codec<GiftSent> = {
           break
         case 112:
           m.collapsed = r.int32(end)
+          break
+        case 120:
+          m.senders = r.int32(end)
           break
         default:
           r.skip(tag, end)
@@ -4335,6 +4367,7 @@ export const RankRow: Codec<RankRow> = {
 export interface RankGet {
   board?: string | undefined
   limit?: number | undefined
+  window?: string | undefined
 }
 export const RankGet: Codec<RankGet> = {
   encode(m, w) {
@@ -4345,6 +4378,10 @@ export const RankGet: Codec<RankGet> = {
     if (m.limit !== undefined) {
       w.uint(16)
       w.int32(m.limit)
+    }
+    if (m.window !== undefined) {
+      w.uint(26)
+      w.string(m.window)
     }
   },
   decode(r, end) {
@@ -4358,6 +4395,9 @@ export const RankGet: Codec<RankGet> = {
         case 16:
           m.limit = r.int32(end)
           break
+        case 26:
+          m.window = r.string(end)
+          break
         default:
           r.skip(tag, end)
       }
@@ -4370,6 +4410,7 @@ export interface RankGetReply {
   rows?: RankRow[] | undefined
   place?: number | undefined
   scoreCoin?: string | undefined
+  window?: string | undefined
 }
 export const RankGetReply: Codec<RankGetReply> = {
   encode(m, w) {
@@ -4384,6 +4425,10 @@ export const RankGetReply: Codec<RankGetReply> = {
     if (m.scoreCoin !== undefined) {
       w.uint(26)
       w.string(m.scoreCoin)
+    }
+    if (m.window !== undefined) {
+      w.uint(34)
+      w.string(m.window)
     }
   },
   decode(r, end) {
@@ -4400,6 +4445,9 @@ export const RankGetReply: Codec<RankGetReply> = {
         case 26:
           m.scoreCoin = r.string(end)
           break
+        case 34:
+          m.window = r.string(end)
+          break
         default:
           r.skip(tag, end)
       }
@@ -4411,6 +4459,7 @@ export const RankGetReply: Codec<RankGetReply> = {
 export interface RankChanged {
   board?: string | undefined
   rows?: RankRow[] | undefined
+  window?: string | undefined
 }
 export const RankChanged: Codec<RankChanged> = {
   encode(m, w) {
@@ -4421,6 +4470,10 @@ export const RankChanged: Codec<RankChanged> = {
     if (m.rows !== undefined) for (const item of m.rows) {
       w.uint(18)
       w.nested(RankRow.encode, item)
+    }
+    if (m.window !== undefined) {
+      w.uint(26)
+      w.string(m.window)
     }
   },
   decode(r, end) {
@@ -4433,6 +4486,2293 @@ export const RankChanged: Codec<RankChanged> = {
           break
         case 18:
           ;(m.rows ??= []).push(RankRow.decode(r, r.enter(end)))
+          break
+        case 26:
+          m.window = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MediaTrack {
+  id?: string | undefined
+  userId?: string | undefined
+  kind?: string | undefined
+  source?: string | undefined
+  seatNo?: number | undefined
+  muted?: boolean | undefined
+}
+export const MediaTrack: Codec<MediaTrack> = {
+  encode(m, w) {
+    if (m.id !== undefined) {
+      w.uint(10)
+      w.string(m.id)
+    }
+    if (m.userId !== undefined) {
+      w.uint(18)
+      w.string(m.userId)
+    }
+    if (m.kind !== undefined) {
+      w.uint(26)
+      w.string(m.kind)
+    }
+    if (m.source !== undefined) {
+      w.uint(34)
+      w.string(m.source)
+    }
+    if (m.seatNo !== undefined) {
+      w.uint(40)
+      w.int32(m.seatNo)
+    }
+    if (m.muted !== undefined) {
+      w.uint(48)
+      w.bool(m.muted)
+    }
+  },
+  decode(r, end) {
+    const m: MediaTrack = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.id = r.string(end)
+          break
+        case 18:
+          m.userId = r.string(end)
+          break
+        case 26:
+          m.kind = r.string(end)
+          break
+        case 34:
+          m.source = r.string(end)
+          break
+        case 40:
+          m.seatNo = r.int32(end)
+          break
+        case 48:
+          m.muted = r.bool(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamLine {
+  line?: string | undefined
+  state?: string | undefined
+  via?: string | undefined
+  kbps?: number | undefined
+}
+export const StreamLine: Codec<StreamLine> = {
+  encode(m, w) {
+    if (m.line !== undefined) {
+      w.uint(10)
+      w.string(m.line)
+    }
+    if (m.state !== undefined) {
+      w.uint(18)
+      w.string(m.state)
+    }
+    if (m.via !== undefined) {
+      w.uint(26)
+      w.string(m.via)
+    }
+    if (m.kbps !== undefined) {
+      w.uint(32)
+      w.int32(m.kbps)
+    }
+  },
+  decode(r, end) {
+    const m: StreamLine = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.line = r.string(end)
+          break
+        case 18:
+          m.state = r.string(end)
+          break
+        case 26:
+          m.via = r.string(end)
+          break
+        case 32:
+          m.kbps = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamInfo {
+  state?: string | undefined
+  tracks?: MediaTrack[] | undefined
+  lines?: StreamLine[] | undefined
+  line?: string | undefined
+  degradeLevel?: number | undefined
+  sinceAt?: number | undefined
+}
+export const StreamInfo: Codec<StreamInfo> = {
+  encode(m, w) {
+    if (m.state !== undefined) {
+      w.uint(10)
+      w.string(m.state)
+    }
+    if (m.tracks !== undefined) for (const item of m.tracks) {
+      w.uint(18)
+      w.nested(MediaTrack.encode, item)
+    }
+    if (m.lines !== undefined) for (const item of m.lines) {
+      w.uint(26)
+      w.nested(StreamLine.encode, item)
+    }
+    if (m.line !== undefined) {
+      w.uint(34)
+      w.string(m.line)
+    }
+    if (m.degradeLevel !== undefined) {
+      w.uint(40)
+      w.int32(m.degradeLevel)
+    }
+    if (m.sinceAt !== undefined) {
+      w.uint(48)
+      w.int(m.sinceAt)
+    }
+  },
+  decode(r, end) {
+    const m: StreamInfo = { tracks: [], lines: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.state = r.string(end)
+          break
+        case 18:
+          ;(m.tracks ??= []).push(MediaTrack.decode(r, r.enter(end)))
+          break
+        case 26:
+          ;(m.lines ??= []).push(StreamLine.decode(r, r.enter(end)))
+          break
+        case 34:
+          m.line = r.string(end)
+          break
+        case 40:
+          m.degradeLevel = r.int32(end)
+          break
+        case 48:
+          m.sinceAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamGetCapabilities {
+
+}
+export const StreamGetCapabilities: Codec<StreamGetCapabilities> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamGetCapabilities = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamGetCapabilitiesReply {
+  rtpJson?: string | undefined
+}
+export const StreamGetCapabilitiesReply: Codec<StreamGetCapabilitiesReply> = {
+  encode(m, w) {
+    if (m.rtpJson !== undefined) {
+      w.uint(10)
+      w.string(m.rtpJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamGetCapabilitiesReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.rtpJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamCreateTransport {
+  direction?: string | undefined
+  rtpJson?: string | undefined
+}
+export const StreamCreateTransport: Codec<StreamCreateTransport> = {
+  encode(m, w) {
+    if (m.direction !== undefined) {
+      w.uint(10)
+      w.string(m.direction)
+    }
+    if (m.rtpJson !== undefined) {
+      w.uint(18)
+      w.string(m.rtpJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamCreateTransport = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.direction = r.string(end)
+          break
+        case 18:
+          m.rtpJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamCreateTransportReply {
+  transportId?: string | undefined
+  paramsJson?: string | undefined
+  iceServersJson?: string | undefined
+}
+export const StreamCreateTransportReply: Codec<StreamCreateTransportReply> = {
+  encode(m, w) {
+    if (m.transportId !== undefined) {
+      w.uint(10)
+      w.string(m.transportId)
+    }
+    if (m.paramsJson !== undefined) {
+      w.uint(18)
+      w.string(m.paramsJson)
+    }
+    if (m.iceServersJson !== undefined) {
+      w.uint(26)
+      w.string(m.iceServersJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamCreateTransportReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.transportId = r.string(end)
+          break
+        case 18:
+          m.paramsJson = r.string(end)
+          break
+        case 26:
+          m.iceServersJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamConnectTransport {
+  transportId?: string | undefined
+  dtlsJson?: string | undefined
+}
+export const StreamConnectTransport: Codec<StreamConnectTransport> = {
+  encode(m, w) {
+    if (m.transportId !== undefined) {
+      w.uint(10)
+      w.string(m.transportId)
+    }
+    if (m.dtlsJson !== undefined) {
+      w.uint(18)
+      w.string(m.dtlsJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamConnectTransport = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.transportId = r.string(end)
+          break
+        case 18:
+          m.dtlsJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamRestartIce {
+  transportId?: string | undefined
+}
+export const StreamRestartIce: Codec<StreamRestartIce> = {
+  encode(m, w) {
+    if (m.transportId !== undefined) {
+      w.uint(10)
+      w.string(m.transportId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamRestartIce = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.transportId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamRestartIceReply {
+  iceJson?: string | undefined
+}
+export const StreamRestartIceReply: Codec<StreamRestartIceReply> = {
+  encode(m, w) {
+    if (m.iceJson !== undefined) {
+      w.uint(10)
+      w.string(m.iceJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamRestartIceReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.iceJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPublish {
+  transportId?: string | undefined
+  kind?: string | undefined
+  rtpJson?: string | undefined
+  source?: string | undefined
+  line?: string | undefined
+}
+export const StreamPublish: Codec<StreamPublish> = {
+  encode(m, w) {
+    if (m.transportId !== undefined) {
+      w.uint(10)
+      w.string(m.transportId)
+    }
+    if (m.kind !== undefined) {
+      w.uint(18)
+      w.string(m.kind)
+    }
+    if (m.rtpJson !== undefined) {
+      w.uint(26)
+      w.string(m.rtpJson)
+    }
+    if (m.source !== undefined) {
+      w.uint(34)
+      w.string(m.source)
+    }
+    if (m.line !== undefined) {
+      w.uint(42)
+      w.string(m.line)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPublish = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.transportId = r.string(end)
+          break
+        case 18:
+          m.kind = r.string(end)
+          break
+        case 26:
+          m.rtpJson = r.string(end)
+          break
+        case 34:
+          m.source = r.string(end)
+          break
+        case 42:
+          m.line = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPublishReply {
+  producerId?: string | undefined
+}
+export const StreamPublishReply: Codec<StreamPublishReply> = {
+  encode(m, w) {
+    if (m.producerId !== undefined) {
+      w.uint(10)
+      w.string(m.producerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPublishReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.producerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamUnpublish {
+  producerId?: string | undefined
+}
+export const StreamUnpublish: Codec<StreamUnpublish> = {
+  encode(m, w) {
+    if (m.producerId !== undefined) {
+      w.uint(10)
+      w.string(m.producerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamUnpublish = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.producerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPlay {
+  trackId?: string | undefined
+  transportId?: string | undefined
+}
+export const StreamPlay: Codec<StreamPlay> = {
+  encode(m, w) {
+    if (m.trackId !== undefined) {
+      w.uint(10)
+      w.string(m.trackId)
+    }
+    if (m.transportId !== undefined) {
+      w.uint(18)
+      w.string(m.transportId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPlay = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.trackId = r.string(end)
+          break
+        case 18:
+          m.transportId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPlayReply {
+  consumerId?: string | undefined
+  paramsJson?: string | undefined
+}
+export const StreamPlayReply: Codec<StreamPlayReply> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+    if (m.paramsJson !== undefined) {
+      w.uint(18)
+      w.string(m.paramsJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPlayReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        case 18:
+          m.paramsJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamResumePlay {
+  consumerId?: string | undefined
+}
+export const StreamResumePlay: Codec<StreamResumePlay> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamResumePlay = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPausePlay {
+  consumerId?: string | undefined
+}
+export const StreamPausePlay: Codec<StreamPausePlay> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPausePlay = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStopPlay {
+  consumerId?: string | undefined
+}
+export const StreamStopPlay: Codec<StreamStopPlay> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamStopPlay = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSetLayers {
+  consumerId?: string | undefined
+  spatial?: number | undefined
+  temporal?: number | undefined
+}
+export const StreamSetLayers: Codec<StreamSetLayers> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+    if (m.spatial !== undefined) {
+      w.uint(16)
+      w.int32(m.spatial)
+    }
+    if (m.temporal !== undefined) {
+      w.uint(24)
+      w.int32(m.temporal)
+    }
+  },
+  decode(r, end) {
+    const m: StreamSetLayers = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        case 16:
+          m.spatial = r.int32(end)
+          break
+        case 24:
+          m.temporal = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSwitchLine {
+  line?: string | undefined
+}
+export const StreamSwitchLine: Codec<StreamSwitchLine> = {
+  encode(m, w) {
+    if (m.line !== undefined) {
+      w.uint(10)
+      w.string(m.line)
+    }
+  },
+  decode(r, end) {
+    const m: StreamSwitchLine = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.line = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSwitchLineReply {
+  line?: string | undefined
+}
+export const StreamSwitchLineReply: Codec<StreamSwitchLineReply> = {
+  encode(m, w) {
+    if (m.line !== undefined) {
+      w.uint(10)
+      w.string(m.line)
+    }
+  },
+  decode(r, end) {
+    const m: StreamSwitchLineReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.line = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSelectSource {
+  producerId?: string | undefined
+}
+export const StreamSelectSource: Codec<StreamSelectSource> = {
+  encode(m, w) {
+    if (m.producerId !== undefined) {
+      w.uint(10)
+      w.string(m.producerId)
+    }
+  },
+  decode(r, end) {
+    const m: StreamSelectSource = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.producerId = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamOpenIngest {
+  line?: string | undefined
+}
+export const StreamOpenIngest: Codec<StreamOpenIngest> = {
+  encode(m, w) {
+    if (m.line !== undefined) {
+      w.uint(10)
+      w.string(m.line)
+    }
+  },
+  decode(r, end) {
+    const m: StreamOpenIngest = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.line = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamOpenIngestReply {
+  ingestJson?: string | undefined
+}
+export const StreamOpenIngestReply: Codec<StreamOpenIngestReply> = {
+  encode(m, w) {
+    if (m.ingestJson !== undefined) {
+      w.uint(10)
+      w.string(m.ingestJson)
+    }
+  },
+  decode(r, end) {
+    const m: StreamOpenIngestReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.ingestJson = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamReportQos {
+  windowMs?: number | undefined
+  playMs?: number | undefined
+  stallMs?: number | undefined
+  rttMs?: number | undefined
+  lossBps?: number | undefined
+  avSkewMs?: number | undefined
+}
+export const StreamReportQos: Codec<StreamReportQos> = {
+  encode(m, w) {
+    if (m.windowMs !== undefined) {
+      w.uint(8)
+      w.int32(m.windowMs)
+    }
+    if (m.playMs !== undefined) {
+      w.uint(16)
+      w.int32(m.playMs)
+    }
+    if (m.stallMs !== undefined) {
+      w.uint(24)
+      w.int32(m.stallMs)
+    }
+    if (m.rttMs !== undefined) {
+      w.uint(32)
+      w.int32(m.rttMs)
+    }
+    if (m.lossBps !== undefined) {
+      w.uint(40)
+      w.int32(m.lossBps)
+    }
+    if (m.avSkewMs !== undefined) {
+      w.uint(48)
+      w.int32(m.avSkewMs)
+    }
+  },
+  decode(r, end) {
+    const m: StreamReportQos = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.windowMs = r.int32(end)
+          break
+        case 16:
+          m.playMs = r.int32(end)
+          break
+        case 24:
+          m.stallMs = r.int32(end)
+          break
+        case 32:
+          m.rttMs = r.int32(end)
+          break
+        case 40:
+          m.lossBps = r.int32(end)
+          break
+        case 48:
+          m.avSkewMs = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStop {
+  reason?: string | undefined
+}
+export const StreamStop: Codec<StreamStop> = {
+  encode(m, w) {
+    if (m.reason !== undefined) {
+      w.uint(10)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: StreamStop = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStarted {
+  sinceAt?: number | undefined
+}
+export const StreamStarted: Codec<StreamStarted> = {
+  encode(m, w) {
+    if (m.sinceAt !== undefined) {
+      w.uint(8)
+      w.int(m.sinceAt)
+    }
+  },
+  decode(r, end) {
+    const m: StreamStarted = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.sinceAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStopped {
+  reason?: string | undefined
+}
+export const StreamStopped: Codec<StreamStopped> = {
+  encode(m, w) {
+    if (m.reason !== undefined) {
+      w.uint(10)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: StreamStopped = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamPublished {
+  track?: MediaTrack | undefined
+}
+export const StreamPublished: Codec<StreamPublished> = {
+  encode(m, w) {
+    if (m.track !== undefined) {
+      w.uint(10)
+      w.nested(MediaTrack.encode, m.track)
+    }
+  },
+  decode(r, end) {
+    const m: StreamPublished = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.track = MediaTrack.decode(r, r.enter(end))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamUnpublished {
+  trackId?: string | undefined
+  reason?: string | undefined
+}
+export const StreamUnpublished: Codec<StreamUnpublished> = {
+  encode(m, w) {
+    if (m.trackId !== undefined) {
+      w.uint(10)
+      w.string(m.trackId)
+    }
+    if (m.reason !== undefined) {
+      w.uint(18)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: StreamUnpublished = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.trackId = r.string(end)
+          break
+        case 18:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamTrackChanged {
+  track?: MediaTrack | undefined
+}
+export const StreamTrackChanged: Codec<StreamTrackChanged> = {
+  encode(m, w) {
+    if (m.track !== undefined) {
+      w.uint(10)
+      w.nested(MediaTrack.encode, m.track)
+    }
+  },
+  decode(r, end) {
+    const m: StreamTrackChanged = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.track = MediaTrack.decode(r, r.enter(end))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamLineSwitched {
+  from?: string | undefined
+  to?: string | undefined
+  gapMs?: number | undefined
+  cause?: string | undefined
+}
+export const StreamLineSwitched: Codec<StreamLineSwitched> = {
+  encode(m, w) {
+    if (m.from !== undefined) {
+      w.uint(10)
+      w.string(m.from)
+    }
+    if (m.to !== undefined) {
+      w.uint(18)
+      w.string(m.to)
+    }
+    if (m.gapMs !== undefined) {
+      w.uint(24)
+      w.int32(m.gapMs)
+    }
+    if (m.cause !== undefined) {
+      w.uint(34)
+      w.string(m.cause)
+    }
+  },
+  decode(r, end) {
+    const m: StreamLineSwitched = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.from = r.string(end)
+          break
+        case 18:
+          m.to = r.string(end)
+          break
+        case 24:
+          m.gapMs = r.int32(end)
+          break
+        case 34:
+          m.cause = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamLinesChanged {
+  lines?: StreamLine[] | undefined
+  line?: string | undefined
+}
+export const StreamLinesChanged: Codec<StreamLinesChanged> = {
+  encode(m, w) {
+    if (m.lines !== undefined) for (const item of m.lines) {
+      w.uint(10)
+      w.nested(StreamLine.encode, item)
+    }
+    if (m.line !== undefined) {
+      w.uint(18)
+      w.string(m.line)
+    }
+  },
+  decode(r, end) {
+    const m: StreamLinesChanged = { lines: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          ;(m.lines ??= []).push(StreamLine.decode(r, r.enter(end)))
+          break
+        case 18:
+          m.line = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSourceSelected {
+  producerId?: string | undefined
+  source?: string | undefined
+}
+export const StreamSourceSelected: Codec<StreamSourceSelected> = {
+  encode(m, w) {
+    if (m.producerId !== undefined) {
+      w.uint(10)
+      w.string(m.producerId)
+    }
+    if (m.source !== undefined) {
+      w.uint(18)
+      w.string(m.source)
+    }
+  },
+  decode(r, end) {
+    const m: StreamSourceSelected = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.producerId = r.string(end)
+          break
+        case 18:
+          m.source = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamMigrated {
+  hint?: string | undefined
+}
+export const StreamMigrated: Codec<StreamMigrated> = {
+  encode(m, w) {
+    if (m.hint !== undefined) {
+      w.uint(10)
+      w.string(m.hint)
+    }
+  },
+  decode(r, end) {
+    const m: StreamMigrated = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.hint = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamDegraded {
+  level?: number | undefined
+  by?: string | undefined
+}
+export const StreamDegraded: Codec<StreamDegraded> = {
+  encode(m, w) {
+    if (m.level !== undefined) {
+      w.uint(8)
+      w.int32(m.level)
+    }
+    if (m.by !== undefined) {
+      w.uint(18)
+      w.string(m.by)
+    }
+  },
+  decode(r, end) {
+    const m: StreamDegraded = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.level = r.int32(end)
+          break
+        case 18:
+          m.by = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamConsumerClosed {
+  consumerId?: string | undefined
+  reason?: string | undefined
+}
+export const StreamConsumerClosed: Codec<StreamConsumerClosed> = {
+  encode(m, w) {
+    if (m.consumerId !== undefined) {
+      w.uint(10)
+      w.string(m.consumerId)
+    }
+    if (m.reason !== undefined) {
+      w.uint(18)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: StreamConsumerClosed = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.consumerId = r.string(end)
+          break
+        case 18:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamTransportClosed {
+  transportId?: string | undefined
+  reason?: string | undefined
+}
+export const StreamTransportClosed: Codec<StreamTransportClosed> = {
+  encode(m, w) {
+    if (m.transportId !== undefined) {
+      w.uint(10)
+      w.string(m.transportId)
+    }
+    if (m.reason !== undefined) {
+      w.uint(18)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: StreamTransportClosed = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.transportId = r.string(end)
+          break
+        case 18:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface Seat {
+  no?: number | undefined
+  state?: string | undefined
+  locked?: boolean | undefined
+  user?: Person | undefined
+  kind?: string | undefined
+  mutedBy?: string | undefined
+}
+export const Seat: Codec<Seat> = {
+  encode(m, w) {
+    if (m.no !== undefined) {
+      w.uint(8)
+      w.int32(m.no)
+    }
+    if (m.state !== undefined) {
+      w.uint(18)
+      w.string(m.state)
+    }
+    if (m.locked !== undefined) {
+      w.uint(24)
+      w.bool(m.locked)
+    }
+    if (m.user !== undefined) {
+      w.uint(34)
+      w.nested(Person.encode, m.user)
+    }
+    if (m.kind !== undefined) {
+      w.uint(42)
+      w.string(m.kind)
+    }
+    if (m.mutedBy !== undefined) {
+      w.uint(50)
+      w.string(m.mutedBy)
+    }
+  },
+  decode(r, end) {
+    const m: Seat = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.no = r.int32(end)
+          break
+        case 18:
+          m.state = r.string(end)
+          break
+        case 24:
+          m.locked = r.bool(end)
+          break
+        case 34:
+          m.user = Person.decode(r, r.enter(end))
+          break
+        case 42:
+          m.kind = r.string(end)
+          break
+        case 50:
+          m.mutedBy = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicInfo {
+  seats?: Seat[] | undefined
+  waiting?: number | undefined
+  place?: number | undefined
+}
+export const MicInfo: Codec<MicInfo> = {
+  encode(m, w) {
+    if (m.seats !== undefined) for (const item of m.seats) {
+      w.uint(10)
+      w.nested(Seat.encode, item)
+    }
+    if (m.waiting !== undefined) {
+      w.uint(16)
+      w.int32(m.waiting)
+    }
+    if (m.place !== undefined) {
+      w.uint(24)
+      w.int32(m.place)
+    }
+  },
+  decode(r, end) {
+    const m: MicInfo = { seats: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          ;(m.seats ??= []).push(Seat.decode(r, r.enter(end)))
+          break
+        case 16:
+          m.waiting = r.int32(end)
+          break
+        case 24:
+          m.place = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicApply {
+  kind?: string | undefined
+  note?: string | undefined
+}
+export const MicApply: Codec<MicApply> = {
+  encode(m, w) {
+    if (m.kind !== undefined) {
+      w.uint(10)
+      w.string(m.kind)
+    }
+    if (m.note !== undefined) {
+      w.uint(18)
+      w.string(m.note)
+    }
+  },
+  decode(r, end) {
+    const m: MicApply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.kind = r.string(end)
+          break
+        case 18:
+          m.note = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicApplyReply {
+  place?: number | undefined
+}
+export const MicApplyReply: Codec<MicApplyReply> = {
+  encode(m, w) {
+    if (m.place !== undefined) {
+      w.uint(8)
+      w.int32(m.place)
+    }
+  },
+  decode(r, end) {
+    const m: MicApplyReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.place = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicCancel {
+
+}
+export const MicCancel: Codec<MicCancel> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicCancel = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicApplicant {
+  user?: Person | undefined
+  kind?: string | undefined
+  note?: string | undefined
+  place?: number | undefined
+  appliedAt?: number | undefined
+}
+export const MicApplicant: Codec<MicApplicant> = {
+  encode(m, w) {
+    if (m.user !== undefined) {
+      w.uint(10)
+      w.nested(Person.encode, m.user)
+    }
+    if (m.kind !== undefined) {
+      w.uint(18)
+      w.string(m.kind)
+    }
+    if (m.note !== undefined) {
+      w.uint(26)
+      w.string(m.note)
+    }
+    if (m.place !== undefined) {
+      w.uint(32)
+      w.int32(m.place)
+    }
+    if (m.appliedAt !== undefined) {
+      w.uint(40)
+      w.int(m.appliedAt)
+    }
+  },
+  decode(r, end) {
+    const m: MicApplicant = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.user = Person.decode(r, r.enter(end))
+          break
+        case 18:
+          m.kind = r.string(end)
+          break
+        case 26:
+          m.note = r.string(end)
+          break
+        case 32:
+          m.place = r.int32(end)
+          break
+        case 40:
+          m.appliedAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicList {
+
+}
+export const MicList: Codec<MicList> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicList = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicListReply {
+  applicants?: MicApplicant[] | undefined
+  invited?: Person[] | undefined
+}
+export const MicListReply: Codec<MicListReply> = {
+  encode(m, w) {
+    if (m.applicants !== undefined) for (const item of m.applicants) {
+      w.uint(10)
+      w.nested(MicApplicant.encode, item)
+    }
+    if (m.invited !== undefined) for (const item of m.invited) {
+      w.uint(18)
+      w.nested(Person.encode, item)
+    }
+  },
+  decode(r, end) {
+    const m: MicListReply = { applicants: [], invited: [] }
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          ;(m.applicants ??= []).push(MicApplicant.decode(r, r.enter(end)))
+          break
+        case 18:
+          ;(m.invited ??= []).push(Person.decode(r, r.enter(end)))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicInvite {
+  userId?: string | undefined
+  seatNo?: number | undefined
+  timeoutMs?: number | undefined
+}
+export const MicInvite: Codec<MicInvite> = {
+  encode(m, w) {
+    if (m.userId !== undefined) {
+      w.uint(10)
+      w.string(m.userId)
+    }
+    if (m.seatNo !== undefined) {
+      w.uint(16)
+      w.int32(m.seatNo)
+    }
+    if (m.timeoutMs !== undefined) {
+      w.uint(24)
+      w.int32(m.timeoutMs)
+    }
+  },
+  decode(r, end) {
+    const m: MicInvite = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.userId = r.string(end)
+          break
+        case 16:
+          m.seatNo = r.int32(end)
+          break
+        case 24:
+          m.timeoutMs = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicInviteReply {
+  inviteId?: string | undefined
+  expireAt?: number | undefined
+}
+export const MicInviteReply: Codec<MicInviteReply> = {
+  encode(m, w) {
+    if (m.inviteId !== undefined) {
+      w.uint(10)
+      w.string(m.inviteId)
+    }
+    if (m.expireAt !== undefined) {
+      w.uint(16)
+      w.int(m.expireAt)
+    }
+  },
+  decode(r, end) {
+    const m: MicInviteReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.inviteId = r.string(end)
+          break
+        case 16:
+          m.expireAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicAccept {
+  userId?: string | undefined
+  inviteId?: string | undefined
+  seatNo?: number | undefined
+}
+export const MicAccept: Codec<MicAccept> = {
+  encode(m, w) {
+    if (m.userId !== undefined) {
+      w.uint(10)
+      w.string(m.userId)
+    }
+    if (m.inviteId !== undefined) {
+      w.uint(18)
+      w.string(m.inviteId)
+    }
+    if (m.seatNo !== undefined) {
+      w.uint(24)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicAccept = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.userId = r.string(end)
+          break
+        case 18:
+          m.inviteId = r.string(end)
+          break
+        case 24:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicAcceptReply {
+  seatNo?: number | undefined
+  joinByAt?: number | undefined
+}
+export const MicAcceptReply: Codec<MicAcceptReply> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+    if (m.joinByAt !== undefined) {
+      w.uint(16)
+      w.int(m.joinByAt)
+    }
+  },
+  decode(r, end) {
+    const m: MicAcceptReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        case 16:
+          m.joinByAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicReject {
+  userId?: string | undefined
+  inviteId?: string | undefined
+  reason?: string | undefined
+}
+export const MicReject: Codec<MicReject> = {
+  encode(m, w) {
+    if (m.userId !== undefined) {
+      w.uint(10)
+      w.string(m.userId)
+    }
+    if (m.inviteId !== undefined) {
+      w.uint(18)
+      w.string(m.inviteId)
+    }
+    if (m.reason !== undefined) {
+      w.uint(26)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: MicReject = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.userId = r.string(end)
+          break
+        case 18:
+          m.inviteId = r.string(end)
+          break
+        case 26:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicJoin {
+  seatNo?: number | undefined
+}
+export const MicJoin: Codec<MicJoin> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicJoin = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicJoinReply {
+  seat?: Seat | undefined
+}
+export const MicJoinReply: Codec<MicJoinReply> = {
+  encode(m, w) {
+    if (m.seat !== undefined) {
+      w.uint(10)
+      w.nested(Seat.encode, m.seat)
+    }
+  },
+  decode(r, end) {
+    const m: MicJoinReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.seat = Seat.decode(r, r.enter(end))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicLeave {
+
+}
+export const MicLeave: Codec<MicLeave> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicLeave = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicMove {
+  seatNo?: number | undefined
+}
+export const MicMove: Codec<MicMove> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicMove = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicMuteSeat {
+  seatNo?: number | undefined
+}
+export const MicMuteSeat: Codec<MicMuteSeat> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicMuteSeat = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicUnmuteSeat {
+  seatNo?: number | undefined
+}
+export const MicUnmuteSeat: Codec<MicUnmuteSeat> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicUnmuteSeat = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicLockSeat {
+  seatNo?: number | undefined
+}
+export const MicLockSeat: Codec<MicLockSeat> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicLockSeat = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicUnlockSeat {
+  seatNo?: number | undefined
+}
+export const MicUnlockSeat: Codec<MicUnlockSeat> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+  },
+  decode(r, end) {
+    const m: MicUnlockSeat = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicDrop {
+  seatNo?: number | undefined
+  reason?: string | undefined
+}
+export const MicDrop: Codec<MicDrop> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+    if (m.reason !== undefined) {
+      w.uint(18)
+      w.string(m.reason)
+    }
+  },
+  decode(r, end) {
+    const m: MicDrop = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        case 18:
+          m.reason = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicSeatChanged {
+  seat?: Seat | undefined
+  by?: string | undefined
+}
+export const MicSeatChanged: Codec<MicSeatChanged> = {
+  encode(m, w) {
+    if (m.seat !== undefined) {
+      w.uint(10)
+      w.nested(Seat.encode, m.seat)
+    }
+    if (m.by !== undefined) {
+      w.uint(18)
+      w.string(m.by)
+    }
+  },
+  decode(r, end) {
+    const m: MicSeatChanged = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.seat = Seat.decode(r, r.enter(end))
+          break
+        case 18:
+          m.by = r.string(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicQueueChanged {
+  waiting?: number | undefined
+}
+export const MicQueueChanged: Codec<MicQueueChanged> = {
+  encode(m, w) {
+    if (m.waiting !== undefined) {
+      w.uint(8)
+      w.int32(m.waiting)
+    }
+  },
+  decode(r, end) {
+    const m: MicQueueChanged = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.waiting = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicApplied {
+  applicant?: MicApplicant | undefined
+}
+export const MicApplied: Codec<MicApplied> = {
+  encode(m, w) {
+    if (m.applicant !== undefined) {
+      w.uint(10)
+      w.nested(MicApplicant.encode, m.applicant)
+    }
+  },
+  decode(r, end) {
+    const m: MicApplied = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.applicant = MicApplicant.decode(r, r.enter(end))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicPlaceChanged {
+  place?: number | undefined
+}
+export const MicPlaceChanged: Codec<MicPlaceChanged> = {
+  encode(m, w) {
+    if (m.place !== undefined) {
+      w.uint(8)
+      w.int32(m.place)
+    }
+  },
+  decode(r, end) {
+    const m: MicPlaceChanged = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.place = r.int32(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicInvited {
+  inviteId?: string | undefined
+  by?: Person | undefined
+  seatNo?: number | undefined
+  expireAt?: number | undefined
+}
+export const MicInvited: Codec<MicInvited> = {
+  encode(m, w) {
+    if (m.inviteId !== undefined) {
+      w.uint(10)
+      w.string(m.inviteId)
+    }
+    if (m.by !== undefined) {
+      w.uint(18)
+      w.nested(Person.encode, m.by)
+    }
+    if (m.seatNo !== undefined) {
+      w.uint(24)
+      w.int32(m.seatNo)
+    }
+    if (m.expireAt !== undefined) {
+      w.uint(32)
+      w.int(m.expireAt)
+    }
+  },
+  decode(r, end) {
+    const m: MicInvited = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.inviteId = r.string(end)
+          break
+        case 18:
+          m.by = Person.decode(r, r.enter(end))
+          break
+        case 24:
+          m.seatNo = r.int32(end)
+          break
+        case 32:
+          m.expireAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicAccepted {
+  seatNo?: number | undefined
+  joinByAt?: number | undefined
+}
+export const MicAccepted: Codec<MicAccepted> = {
+  encode(m, w) {
+    if (m.seatNo !== undefined) {
+      w.uint(8)
+      w.int32(m.seatNo)
+    }
+    if (m.joinByAt !== undefined) {
+      w.uint(16)
+      w.int(m.joinByAt)
+    }
+  },
+  decode(r, end) {
+    const m: MicAccepted = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 8:
+          m.seatNo = r.int32(end)
+          break
+        case 16:
+          m.joinByAt = r.int(end)
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicRejected {
+  reason?: string | undefined
+  by?: Person | undefined
+}
+export const MicRejected: Codec<MicRejected> = {
+  encode(m, w) {
+    if (m.reason !== undefined) {
+      w.uint(10)
+      w.string(m.reason)
+    }
+    if (m.by !== undefined) {
+      w.uint(18)
+      w.nested(Person.encode, m.by)
+    }
+  },
+  decode(r, end) {
+    const m: MicRejected = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.reason = r.string(end)
+          break
+        case 18:
+          m.by = Person.decode(r, r.enter(end))
+          break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicTimedOut {
+  what?: string | undefined
+}
+export const MicTimedOut: Codec<MicTimedOut> = {
+  encode(m, w) {
+    if (m.what !== undefined) {
+      w.uint(10)
+      w.string(m.what)
+    }
+  },
+  decode(r, end) {
+    const m: MicTimedOut = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+        case 10:
+          m.what = r.string(end)
           break
         default:
           r.skip(tag, end)
@@ -4735,6 +7075,74 @@ export const codecs = {
   RankGet,
   RankGetReply,
   RankChanged,
+  MediaTrack,
+  StreamLine,
+  StreamInfo,
+  StreamGetCapabilities,
+  StreamGetCapabilitiesReply,
+  StreamCreateTransport,
+  StreamCreateTransportReply,
+  StreamConnectTransport,
+  StreamRestartIce,
+  StreamRestartIceReply,
+  StreamPublish,
+  StreamPublishReply,
+  StreamUnpublish,
+  StreamPlay,
+  StreamPlayReply,
+  StreamResumePlay,
+  StreamPausePlay,
+  StreamStopPlay,
+  StreamSetLayers,
+  StreamSwitchLine,
+  StreamSwitchLineReply,
+  StreamSelectSource,
+  StreamOpenIngest,
+  StreamOpenIngestReply,
+  StreamReportQos,
+  StreamStop,
+  StreamStarted,
+  StreamStopped,
+  StreamPublished,
+  StreamUnpublished,
+  StreamTrackChanged,
+  StreamLineSwitched,
+  StreamLinesChanged,
+  StreamSourceSelected,
+  StreamMigrated,
+  StreamDegraded,
+  StreamConsumerClosed,
+  StreamTransportClosed,
+  Seat,
+  MicInfo,
+  MicApply,
+  MicApplyReply,
+  MicCancel,
+  MicApplicant,
+  MicList,
+  MicListReply,
+  MicInvite,
+  MicInviteReply,
+  MicAccept,
+  MicAcceptReply,
+  MicReject,
+  MicJoin,
+  MicJoinReply,
+  MicLeave,
+  MicMove,
+  MicMuteSeat,
+  MicUnmuteSeat,
+  MicLockSeat,
+  MicUnlockSeat,
+  MicDrop,
+  MicSeatChanged,
+  MicQueueChanged,
+  MicApplied,
+  MicPlaceChanged,
+  MicInvited,
+  MicAccepted,
+  MicRejected,
+  MicTimedOut,
   RoomLagging,
   RoomResynced,
   ServerDraining,

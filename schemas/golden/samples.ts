@@ -100,6 +100,11 @@ const refusals = {
     },
     bare: { re: 'r2', ok: false, err: { code: 'server.internal', msg: '' } },
     held: { re: 'r3', ok: false, err: { code: 'content.held', msg: 'held', d: { caseId: 'c1' } } },
+    limited: {
+      re: 'r4',
+      ok: false,
+      err: { code: 'limit.exceeded', msg: 'today', retryAfterMs: 60_000, d: { max: 1_000_000, resetAt: 1_760_054_400_000 } },
+    },
   },
   'x.poll.vote': { full: { re: 'r1', ok: false, err: { code: 'x.poll.closed', msg: 'The poll is over.' } } },
 }

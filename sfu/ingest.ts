@@ -1,0 +1,140 @@
+/**
+ * RTP straight from ffmpeg or an encoder: a port for sound and one for the picture, for one line of one streamer.
+ *
+ * A port that takes RTP from whoever comes first could be taken over by a stranger. So: on the loopback everybody on this machine is
+ * trusted; elsewhere SRTP with a key of this ingest, or one source address, and packets from another close the port and open it again.
+ *
+ *     const ingest = await openIngest({ place, options, source: undefined, isSrtp: false, videoCodec: 'h264', log })
+ *     ingest.audio.transport, ingest.audio.rtpParameters      // to produce on
+ */
+import { randomBytes, randomInt } from 'node:crypto'
+import { isIP } from 'node:net'
+import type { types } from 'mediasoup'
+import type { Log } from '../engine/base/log.ts'
+import type { Ingest, Media, MediaKind } from '../schemas/sfu.ts'
+import type { SfuOptions } from './options.ts'
+import type { Place } from './places.ts'
+import { SfuProblem } from './problem.ts'
+
+export interface IngestParts {
+  place: Place
+  options: SfuOptions
+  source: string | undefined
+  isSrtp: boolean
+  videoCodec: 'h264' | 'vp8'
+  log: Log
+}
+interface Port {
+  kind: MediaKind
+  transport: types.PlainTransport
+  rtpParameters: Media
+}
+export interface OpenIngest {
+  ports: readonly Port[]
+  /** What the streamer is told. */
+  told: Ingest
+}
+
+const cryptoSuite = 'AES_CM_128_HMAC_SHA1_80'
+const keyBytes = 30
+const audioType = 111
+const videoType = 96
+const rtcpPortOf = ({ rtcpTuple }: types.PlainTransport): number => rtcpTuple?.localPort ?? 0
+const isLoopback = (ip: string) => ip === '127.0.0.1' || ip === '::1'
+
+export async function openIngest(parts: IngestParts): Promise<OpenIngest> {
+  const { options, source, videoCodec } = parts
+  if (source !== undefined && isIP(source) === 0) throw new SfuProblem('stream.bad_params', 'source: not an address')
+  const isSrtp = parts.isSrtp || (source === undefined && !isLoopback(options.listenIp))
+  const [audio, video] = [await openPort(parts, isSrtp), await openPort(parts, isSrtp)]
+  const [audioSsrc, videoSsrc] = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)]
+  const audioCodec = { payloadType: audioType, codec: 'opus', clockRate: 48_000, channels: 2, ssrc: audioSsrc }
+  const videoForm = { payloadType: videoType, codec: videoCodec, clockRate: 90_000, ssrc: videoSsrc }
+  return {
+    ports: [
+      { kind: 'audio', transport: audio.transport, rtpParameters: audioParameters(audioSsrc) },
+      { kind: 'video', transport: video.transport, rtpParameters: videoParameters(videoSsrc, videoCodec) },
+    ],
+    told: {
+      host: options.announcedAddress ?? options.listenIp,
+      audioPort: audio.transport.tuple.localPort,
+      audioRtcpPort: rtcpPortOf(audio.transport),
+      videoPort: video.transport.tuple.localPort,
+      videoRtcpPort: rtcpPortOf(video.transport),
+      audio: audioCodec,
+      video: videoForm,
+      ...(audio.key === undefined || video.key === undefined
+        ? {}
+        : { srtp: { cryptoSuite, audioKeyBase64: audio.key, videoKeyBase64: video.key } }),
+    },
+  }
+}
+
+async function openPort({ place, options, source, log }: IngestParts, isSrtp: boolean) {
+  const { listenIp: ip, announcedAddress } = options
+  const transport = await place.router.createPlainTransport({
+    listenInfo: { protocol: 'udp', ip, ...(announcedAddress === undefined ? {} : { announcedAddress }) },
+    // ffmpeg sends RTCP from a port of its own, and first: on one port it would be taken for the sender of the RTP.
+    rtcpMux: false,
+    // The sender's port is known when its first packet comes.
+    comedia: true,
+    ...(isSrtp ? { enableSrtp: true, srtpCryptoSuite: cryptoSuite } : {}),
+  })
+  if (source !== undefined) closeOnStranger(transport, source, log)
+  if (!isSrtp) return { transport, key: undefined }
+  const key = randomBytes(keyBytes).toString('base64')
+  await transport.connect({ srtpParameters: { cryptoSuite, keyBase64: key } })
+  return { transport, key }
+}
+
+function closeOnStranger(transport: types.PlainTransport, source: string, log: Log): void {
+  transport.on('tuple', ({ remoteIp }) => {
+    if (remoteIp === source) return
+    log.warn({ remoteIp, source }, 'RTP from an address that is not the one of this line: the port is closed')
+    transport.close()
+  })
+}
+
+const audioParameters = (ssrc: number): Media => ({
+  codecs: [{ mimeType: 'audio/opus', payloadType: audioType, clockRate: 48_000, channels: 2, parameters: { 'sprop-stereo': 1 } }],
+  encodings: [{ ssrc }],
+})
+
+function videoParameters(ssrc: number, codec: IngestParts['videoCodec']): Media {
+  const form =
+    codec === 'vp8'
+      ? { mimeType: 'video/VP8' }
+      : { mimeType: 'video/H264', parameters: { 'packetization-mode': 1, 'profile-level-id': '42e01f' } }
+  // No feedback: such senders take no notice of it, and what is lost is lost.
+  return { codecs: [{ ...form, payloadType: videoType, clockRate: 90_000, rtcpFeedback: [] }], encodings: [{ ssrc }] }
+}
+
+/**
+ * Arguments for ffmpeg that send a file or a test picture to an ingest: an array, never a line for a shell.
+ *
+ *     spawn('ffmpeg', ffmpegArguments(ingest, ['-re', '-i', 'show.mp4']))
+ */
+export function ffmpegArguments(ingest: Ingest, input: readonly string[]): string[] {
+  const { host, audio, video, srtp } = ingest
+  const to = (port: number, rtcpPort: number, key: string | undefined) => {
+    const scheme = key === undefined ? 'rtp' : 'srtp'
+    return [
+      ...(key === undefined ? [] : ['-srtp_out_suite', cryptoSuite, '-srtp_out_params', key]),
+      `${scheme}://${host}:${port}?rtcpport=${rtcpPort}`,
+    ]
+  }
+  const encoder =
+    video.codec === 'vp8'
+      ? ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8']
+      : ['-c:v', 'libx264', '-profile:v', 'baseline', '-preset', 'veryfast', '-tune', 'zerolatency', '-bf', '0']
+  const form = ({ payloadType, ssrc }: { payloadType: number; ssrc: number }) => [
+    ...['-f', 'rtp', '-payload_type', String(payloadType), '-ssrc', String(ssrc)],
+  ]
+  return [
+    ...['-hide_banner', '-loglevel', 'warning', ...input],
+    ...['-map', '0:v:0', ...encoder, '-pix_fmt', 'yuv420p', '-b:v', '1500k', '-g', '60', ...form(video)],
+    ...to(ingest.videoPort, ingest.videoRtcpPort, srtp?.videoKeyBase64),
+    ...['-map', '0:a:0', '-c:a', 'libopus', '-b:a', '96k', ...form(audio)],
+    ...to(ingest.audioPort, ingest.audioRtcpPort, srtp?.audioKeyBase64),
+  ]
+}

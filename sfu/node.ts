@@ -1,0 +1,210 @@
+/**
+ * A media node: workers, rooms, and one function that answers what the engine asks (`schemas/sfu.ts`).
+ *
+ *     const node = new SfuNode({ mediasoup, options, clock, log, emit })
+ *     await node.start()
+ *     const { rtpCapabilities } = await node.request('room.open', { room: 'demo' })
+ *     node.close()
+ *
+ * It knows no engine: rights are asked before a request comes here. `main.ts` runs one in a process of its own, since RTP of the lines
+ * passes through it and must not share a loop with the sockets.
+ */
+import { type Clock, elapsedMs, type Timer } from '../engine/base/clock.ts'
+import type { Log } from '../engine/base/log.ts'
+import type { NodeState, RoomSample, SfuAnswer, SfuAsk, SfuEvent, SfuRequest, SignalAnswer } from '../schemas/sfu.ts'
+import { levelMax } from './degrade.ts'
+import { type MediaWorker, MediaWorkers } from './media-workers.ts'
+import type { SfuOptions } from './options.ts'
+import { asProblem, gone, SfuProblem } from './problem.ts'
+import { Room } from './room.ts'
+import { sampleRoom } from './sample.ts'
+import { refusal, type Signals } from './signals.ts'
+
+export interface SfuNodeParts {
+  mediasoup: Pick<typeof import('mediasoup'), 'createWorker' | 'version'>
+  workerPath: string
+  options: SfuOptions
+  clock: Clock
+  log: Log
+  emit(event: SfuEvent): void
+}
+/** One function a request. */
+type Handlers = { [R in SfuRequest]: (ask: SfuAsk<R>) => Promise<SfuAnswer<R>> | SfuAnswer<R> }
+
+const sampleEveryMs = 2_000
+const roomPattern = /^[A-Za-z0-9_-]{1,64}$/
+
+export class SfuNode {
+  readonly rooms = new Map<string, Room>()
+  readonly workers: MediaWorkers
+  readonly #parts: SfuNodeParts
+  readonly #opening = new Map<string, Promise<Room>>()
+  readonly #handlers: Partial<Handlers>
+  #nodeLevel = 0
+  #sampling: Timer | undefined
+  #isClosed = false
+
+  constructor(parts: SfuNodeParts) {
+    this.#parts = parts
+    this.workers = new MediaWorkers({ ...parts, onDied: (media) => this.#onDied(media) })
+    this.#handlers = this.#makeHandlers()
+  }
+
+  async start(): Promise<void> {
+    await this.workers.start()
+    this.#armSample()
+    this.#parts.emit({ t: 'node.state', state: this.#state })
+  }
+
+  get #state(): NodeState {
+    const { mediasoup, workerPath } = this.#parts
+    return { is: 'ready', mediasoup: mediasoup.version, worker: workerPath }
+  }
+
+  /** Rejects with a `SfuProblem` and nothing else. */
+  async request<R extends SfuRequest>(name: R, ask: SfuAsk<R>): Promise<SfuAnswer<R>> {
+    const handler = Object.hasOwn(this.#handlers, name) ? this.#handlers[name] : undefined
+    if (!handler) throw new SfuProblem('stream.bad_params', `no such request: ${String(name).slice(0, 64)}`)
+    try {
+      return await handler(ask)
+    } catch (error) {
+      const problem = asProblem(error)
+      if (problem !== error && problem.code === 'stream.unavailable')
+        this.#parts.log.warn({ err: error, name }, 'media request failed')
+      throw problem
+    }
+  }
+
+  #makeHandlers(): Partial<Handlers> {
+    const done = {}
+    const inRoom = <R extends SfuRequest>(run: (room: Room, ask: SfuAsk<R>) => unknown) => {
+      return async (ask: SfuAsk<R>): Promise<SfuAnswer<R>> => {
+        const room = this.#room((ask as { room: string }).room)
+        return ((await run(room, ask)) ?? done) as SfuAnswer<R>
+      }
+    }
+    return {
+      'node.describe': async () => ({ state: this.#state, workers: await this.workers.sample(), rooms: this.rooms.size }),
+      'room.open': async ({ room }) => ({ rtpCapabilities: (await this.#open(room)).rtpCapabilities }),
+      'room.close': ({ room }) => {
+        this.rooms.get(room)?.close()
+        this.rooms.delete(room)
+        return {}
+      },
+      'room.describe': inRoom<'room.describe'>((room) => room.describe()),
+      'peer.close': ({ room, peer }) => {
+        this.rooms.get(room)?.closePeer(peer)
+        return {}
+      },
+      'transport.create': inRoom<'transport.create'>((room, ask) => room.createTransport(ask)),
+      'transport.connect': inRoom<'transport.connect'>((room, ask) => room.connectTransport(ask)),
+      'transport.restart_ice': inRoom<'transport.restart_ice'>((room, ask) => room.restartIce(ask)),
+      'producer.open': inRoom<'producer.open'>((room, ask) => room.openProducer(ask)),
+      'producer.close': inRoom<'producer.close'>((room, ask) => room.closeProducer(ask)),
+      'producer.pause': inRoom<'producer.pause'>((room, ask) => room.pauseProducer(ask)),
+      'producer.select': inRoom<'producer.select'>((room, ask) => room.selectProducer(ask)),
+      'consumer.open': inRoom<'consumer.open'>((room, ask) => room.openConsumer(ask)),
+      'consumer.resume': inRoom<'consumer.resume'>((room, ask) => room.resumeConsumer(ask)),
+      'consumer.pause': inRoom<'consumer.pause'>((room, ask) => room.pauseConsumer(ask)),
+      'consumer.close': inRoom<'consumer.close'>((room, ask) => room.closeConsumer(ask)),
+      'consumer.layers': inRoom<'consumer.layers'>((room, ask) => room.setLayers(ask)),
+      'whip.offer': (ask) => this.#signal(ask, (signals) => signals.whip(ask)),
+      'whep.offer': (ask) => this.#signal(ask, (signals) => signals.whep(ask)),
+      'signal.patch': (ask) => this.#signal(ask, (signals) => signals.patch(ask)),
+      'signal.close': (ask) => this.#signal(ask, (signals) => signals.end(ask)),
+      'ingest.open': inRoom<'ingest.open'>((room, ask) => room.openIngest(ask)),
+      'line.switch': inRoom<'line.switch'>((room, { line }) => room.switchLine(line)),
+      'node.degrade': (ask) => this.#degrade(ask),
+    }
+  }
+
+  /** WHIP and WHEP answer HTTP: what went wrong is an answer too. */
+  async #signal(
+    { room }: { room: string },
+    run: (signals: Signals) => SignalAnswer | Promise<SignalAnswer>,
+  ): Promise<SignalAnswer> {
+    try {
+      return await run(this.#room(room).signals)
+    } catch (error) {
+      const answer = refusal(error)
+      if (answer.code === 'stream.unavailable') this.#parts.log.warn({ err: error }, 'WHIP or WHEP request failed')
+      return answer
+    }
+  }
+
+  #room(id: string): Room {
+    const room = this.rooms.get(id)
+    if (!room) throw gone('room')
+    return room
+  }
+
+  async #open(id: string): Promise<Room> {
+    if (!roomPattern.test(id)) throw new SfuProblem('stream.bad_params', 'not an id of a room')
+    const known = this.rooms.get(id) ?? this.#opening.get(id)
+    if (known) return known
+    if (this.rooms.size + this.#opening.size >= this.#parts.options.roomsMax)
+      throw new SfuProblem('stream.no_capacity', 'the node has as many rooms as it can')
+    const { options, clock, log, emit } = this.#parts
+    const opening = Room.open(id, { options, clock, log, emit, workers: this.workers })
+    this.#opening.set(id, opening)
+    try {
+      const room = await opening
+      if (this.#isClosed) {
+        room.close()
+        throw gone('room')
+      }
+      this.rooms.set(id, room)
+      if (this.#nodeLevel > 0) await room.degrade(this.#nodeLevel, 'node')
+      return room
+    } finally {
+      this.#opening.delete(id)
+    }
+  }
+
+  async #degrade({ room, level }: SfuAsk<'node.degrade'>): Promise<Record<string, never>> {
+    if (!Number.isInteger(level) || level < 0 || level > levelMax)
+      throw new SfuProblem('stream.bad_params', `level: 0 to ${levelMax}`)
+    if (room !== undefined) await this.#room(room).degrade(level, 'room')
+    else {
+      this.#nodeLevel = level
+      await Promise.all([...this.rooms.values()].map((one) => one.degrade(level, 'node')))
+    }
+    return {}
+  }
+
+  #onDied(media: MediaWorker): void {
+    for (const room of [...this.rooms.values()]) {
+      if (!room.places.isOn(media) || room.onWorkerDied(media)) continue
+      this.rooms.delete(room.id)
+      room.close()
+      this.#parts.emit({ t: 'room.lost', room: room.id, reason: 'the media worker died' })
+    }
+  }
+
+  #armSample(): void {
+    this.#sampling = this.#parts.clock.after(sampleEveryMs, () => {
+      this.#sample()
+        .catch((error) => this.#parts.log.warn({ err: error }, 'media cannot be sampled'))
+        .finally(() => !this.#isClosed && this.#armSample())
+    })
+  }
+
+  async #sample(): Promise<void> {
+    const startedAt = elapsedMs()
+    const workers = await this.workers.sample()
+    const rooms: RoomSample[] = []
+    for (const room of [...this.rooms.values()]) {
+      const sample = await sampleRoom(room, startedAt)
+      if (sample) rooms.push(sample)
+    }
+    if (!this.#isClosed) this.#parts.emit({ t: 'sample', rooms, workers })
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#sampling?.cancel()
+    for (const room of this.rooms.values()) room.close()
+    this.rooms.clear()
+    this.workers.close()
+  }
+}

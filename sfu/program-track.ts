@@ -1,0 +1,94 @@
+/** One track of the show: the producer that viewers consume, with a splice for each of its layers. */
+import { randomInt } from 'node:crypto'
+import type { types } from 'mediasoup'
+import type { Timer } from '../engine/base/clock.ts'
+import type { MediaKind } from '../schemas/sfu.ts'
+import type { Source } from './source.ts'
+import { Splice } from './splice.ts'
+
+interface Out {
+  readonly splice: Splice
+  /** Nothing is shown of it until a picture begins. */
+  waits: boolean
+}
+
+/** Of the extensions of a line those that mean something to a viewer; the others belong to the way between two hops. */
+const keptExtensions = ['urn:3gpp:video-orientation', 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time']
+
+export function codecName({ mimeType, parameters }: types.RtpCodecParameters): string {
+  const profile = parameters?.['profile-level-id']
+  return profile === undefined ? mimeType : `${mimeType} ${profile}`
+}
+
+export class ShownTrack {
+  readonly producer: types.Producer
+  readonly kind: MediaKind
+  readonly outs: readonly Out[]
+  /** What feeds it now. */
+  from: Source | undefined
+  endTimer: Timer | undefined
+  readonly #codec: types.RtpCodecParameters
+
+  constructor(producer: types.Producer, codec: types.RtpCodecParameters, ssrcs: readonly number[]) {
+    this.producer = producer
+    this.kind = producer.kind
+    this.#codec = codec
+    this.outs = ssrcs.map((ssrc) => ({ splice: new Splice({ ssrc, clockRate: codec.clockRate }), waits: true }))
+  }
+
+  get mimeType(): string {
+    return this.#codec.mimeType
+  }
+
+  /** Payload types follow from the room's codecs: the same type is the same codec with the same parameters. */
+  fits({ codec }: Source): boolean {
+    return codec.payloadType === this.#codec.payloadType
+  }
+
+  get isWaiting(): boolean {
+    return this.outs.some(({ waits }) => waits)
+  }
+
+  begin(source: Source): void {
+    this.from = source
+    for (const out of this.outs) out.waits = true
+  }
+
+  /** A line with fewer layers feeds the lowest ones; the higher fall silent, and viewers get what there is. */
+  outOf(stream: number): Out | undefined {
+    return this.outs[stream]
+  }
+
+  close(): void {
+    this.endTimer?.cancel()
+    this.producer.close()
+  }
+}
+
+export async function newTrack(direct: types.DirectTransport, source: Source): Promise<ShownTrack> {
+  const { codec, kind, consumer, streams } = source
+  const first = randomInt(1, 2 ** 31)
+  const ssrcs = Array.from({ length: streams }, (_, at) => first + at)
+  const { headerExtensions = [], encodings = [] } = consumer.rtpParameters
+  const producer = await direct.produce({
+    kind,
+    rtpParameters: {
+      codecs: [
+        {
+          ...codec,
+          rtcpFeedback: [
+            { type: 'nack', parameter: 'pli' },
+            { type: 'ccm', parameter: 'fir' },
+          ],
+        },
+      ],
+      headerExtensions: headerExtensions.filter(({ uri }) => keptExtensions.includes(uri)),
+      encodings: ssrcs.map((ssrc, at) => {
+        const { scalabilityMode } = encodings[at] ?? {}
+        return { ssrc, ...(scalabilityMode === undefined ? {} : { scalabilityMode }) }
+      }),
+      rtcp: { cname: 'livehouse' },
+    },
+  })
+  return new ShownTrack(producer, codec, ssrcs)
+}
