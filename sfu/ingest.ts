@@ -4,6 +4,9 @@
  * A port that takes RTP from whoever comes first could be taken over by a stranger. So: on the loopback everybody on this machine is
  * trusted; elsewhere SRTP with a key of this ingest, or one source address, and packets from another close the port and open it again.
  *
+ * A sender that starts again has another port of its own, and mediasoup keeps to the first: so a line that fell silent has its ports
+ * opened anew, with the same numbers and keys.
+ *
  *     const ingest = await openIngest({ place, options, source: undefined, isSrtp: false, videoCodec: 'h264', log })
  *     ingest.audio.transport, ingest.audio.rtpParameters      // to produce on
  */
@@ -17,6 +20,8 @@ import type { Place } from './places.ts'
 import { SfuProblem } from './problem.ts'
 
 export interface IngestParts {
+  /** Opens the ports of an earlier ingest again. */
+  again?: Ingest | undefined
   place: Place
   options: SfuOptions
   source: string | undefined
@@ -40,51 +45,59 @@ const keyBytes = 30
 const audioType = 111
 const videoType = 96
 const rtcpPortOf = ({ rtcpTuple }: types.PlainTransport): number => rtcpTuple?.localPort ?? 0
+const newSsrc = () => randomInt(1, 2 ** 31)
 const isLoopback = (ip: string) => ip === '127.0.0.1' || ip === '::1'
 
 export async function openIngest(parts: IngestParts): Promise<OpenIngest> {
-  const { options, source, videoCodec } = parts
+  const { options, source, videoCodec, again } = parts
   if (source !== undefined && isIP(source) === 0) throw new SfuProblem('stream.bad_params', 'source: not an address')
   const isSrtp = parts.isSrtp || (source === undefined && !isLoopback(options.listenIp))
-  const [audio, video] = [await openPort(parts, isSrtp), await openPort(parts, isSrtp)]
-  const [audioSsrc, videoSsrc] = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)]
-  const audioCodec = { payloadType: audioType, codec: 'opus', clockRate: 48_000, channels: 2, ssrc: audioSsrc }
-  const videoForm = { payloadType: videoType, codec: videoCodec, clockRate: 90_000, ssrc: videoSsrc }
+  const newKey = () => (isSrtp ? randomBytes(keyBytes).toString('base64') : undefined)
+  const keys = { audio: again?.srtp?.audioKeyBase64 ?? newKey(), video: again?.srtp?.videoKeyBase64 ?? newKey() }
+  const audio = await openPort(parts, { port: again?.audioPort, rtcpPort: again?.audioRtcpPort, key: keys.audio })
+  const video = await openPort(parts, { port: again?.videoPort, rtcpPort: again?.videoRtcpPort, key: keys.video })
+  const [audioSsrc, videoSsrc] = [again?.audio.ssrc ?? newSsrc(), again?.video.ssrc ?? newSsrc()]
   return {
     ports: [
-      { kind: 'audio', transport: audio.transport, rtpParameters: audioParameters(audioSsrc) },
-      { kind: 'video', transport: video.transport, rtpParameters: videoParameters(videoSsrc, videoCodec) },
+      { kind: 'audio', transport: audio, rtpParameters: audioParameters(audioSsrc) },
+      { kind: 'video', transport: video, rtpParameters: videoParameters(videoSsrc, videoCodec) },
     ],
     told: {
       host: options.announcedAddress ?? options.listenIp,
-      audioPort: audio.transport.tuple.localPort,
-      audioRtcpPort: rtcpPortOf(audio.transport),
-      videoPort: video.transport.tuple.localPort,
-      videoRtcpPort: rtcpPortOf(video.transport),
-      audio: audioCodec,
-      video: videoForm,
-      ...(audio.key === undefined || video.key === undefined
+      audioPort: audio.tuple.localPort,
+      audioRtcpPort: rtcpPortOf(audio),
+      videoPort: video.tuple.localPort,
+      videoRtcpPort: rtcpPortOf(video),
+      audio: { payloadType: audioType, codec: 'opus', clockRate: 48_000, channels: 2, ssrc: audioSsrc },
+      video: { payloadType: videoType, codec: videoCodec, clockRate: 90_000, ssrc: videoSsrc },
+      ...(keys.audio === undefined || keys.video === undefined
         ? {}
-        : { srtp: { cryptoSuite, audioKeyBase64: audio.key, videoKeyBase64: video.key } }),
+        : { srtp: { cryptoSuite, audioKeyBase64: keys.audio, videoKeyBase64: keys.video } }),
     },
   }
 }
 
-async function openPort({ place, options, source, log }: IngestParts, isSrtp: boolean) {
+interface PortWish {
+  port: number | undefined
+  rtcpPort: number | undefined
+  key: string | undefined
+}
+
+async function openPort({ place, options, source, log }: IngestParts, { port, rtcpPort, key }: PortWish) {
   const { listenIp: ip, announcedAddress } = options
+  const at = { protocol: 'udp' as const, ip, ...(announcedAddress === undefined ? {} : { announcedAddress }) }
   const transport = await place.router.createPlainTransport({
-    listenInfo: { protocol: 'udp', ip, ...(announcedAddress === undefined ? {} : { announcedAddress }) },
+    listenInfo: { ...at, ...(port === undefined ? {} : { port }) },
+    rtcpListenInfo: { ...at, ...(rtcpPort === undefined ? {} : { port: rtcpPort }) },
     // ffmpeg sends RTCP from a port of its own, and first: on one port it would be taken for the sender of the RTP.
     rtcpMux: false,
     // The sender's port is known when its first packet comes.
     comedia: true,
-    ...(isSrtp ? { enableSrtp: true, srtpCryptoSuite: cryptoSuite } : {}),
+    ...(key === undefined ? {} : { enableSrtp: true, srtpCryptoSuite: cryptoSuite }),
   })
   if (source !== undefined) closeOnStranger(transport, source, log)
-  if (!isSrtp) return { transport, key: undefined }
-  const key = randomBytes(keyBytes).toString('base64')
-  await transport.connect({ srtpParameters: { cryptoSuite, keyBase64: key } })
-  return { transport, key }
+  if (key !== undefined) await transport.connect({ srtpParameters: { cryptoSuite, keyBase64: key } })
+  return transport
 }
 
 function closeOnStranger(transport: types.PlainTransport, source: string, log: Log): void {

@@ -9,7 +9,7 @@
 import type { types } from 'mediasoup'
 import type { Clock } from '../engine/base/clock.ts'
 import type { Log } from '../engine/base/log.ts'
-import type { MediaTrackShape } from '../schemas/messages.ts'
+import type { MediaTrackShape, StreamLineShape } from '../schemas/messages.ts'
 import type {
   ConsumerParams,
   Feed,
@@ -44,6 +44,13 @@ const initialOutgoingBitrate = 1_000_000
 /** Asked of a publisher at most this often, however many viewers want one. */
 const keyFrameRequestDelayMs = 1_000
 
+interface OpenedIngest {
+  readonly ask: SfuAsk<'ingest.open'>
+  readonly told: Ingest
+  /** Something came since its ports were opened. */
+  wasUp: boolean
+  close(): void
+}
 interface Track {
   shape: MediaTrackShape
   readonly producer: types.Producer
@@ -58,7 +65,7 @@ export class Room {
   readonly peers = new Map<string, Peer>()
   readonly #parts: RoomParts
   readonly #tracks = new Map<string, Track>()
-  readonly #ingests = new Map<string, { line: LineName; told: Ingest; isOpen(): boolean; close(): void }>()
+  readonly #ingests = new Map<string, OpenedIngest>()
   #level = 0
   #nodeLevel = 0
   isClosed = false
@@ -74,7 +81,10 @@ export class Room {
       clock,
       log: parts.log.child({ room: id }),
       onTrack: (producer, ownerId) => this.#openTrack(producer, { userId: ownerId, source: 'main' }),
-      onLines: (lines, line) => emit({ t: 'line.changed', room: id, lines, line }),
+      onLines: (lines, line) => {
+        emit({ t: 'line.changed', room: id, lines, line })
+        this.#onLines(lines)
+      },
       onSwitched: (change) => emit({ t: 'line.switched', room: id, ...change }),
     })
   }
@@ -207,14 +217,19 @@ export class Room {
     })
   }
 
-  /** Asked again by the same client: the same ports, while they are there. */
-  async openIngest({ peer: peerId, line, source, videoCodec = 'h264', isSrtp = false }: SfuAsk<'ingest.open'>): Promise<Ingest> {
-    const known = this.#ingests.get(peerId)
-    if (known && known.line === line && known.isOpen()) return known.told
-    if (known) this.closePeer(peerId)
+  /** Asked again by the same client for the same line: the same ports. */
+  async openIngest(ask: SfuAsk<'ingest.open'>): Promise<Ingest> {
+    const known = this.#ingests.get(ask.peer)
+    if (known?.ask.line === ask.line) return known.told
+    if (known) this.closePeer(ask.peer)
+    return this.#openPorts(ask)
+  }
+
+  async #openPorts(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
+    const { peer: peerId, line, source, videoCodec = 'h264', isSrtp = false } = ask
     const peer = this.peer(peerId)
     const { options, log } = this.#parts
-    const { ports, told } = await openIngest({ place: this.places.main, options, source, isSrtp, videoCodec, log })
+    const { ports, told } = await openIngest({ place: this.places.main, options, source, isSrtp, videoCodec, log, again })
     const close = () => {
       for (const { transport } of ports) transport.close()
     }
@@ -225,8 +240,27 @@ export class Room {
       close()
       throw error
     }
-    this.#ingests.set(peerId, { line, told, isOpen: () => ports.every(({ transport }) => !transport.closed), close })
+    this.#ingests.set(peerId, { ask, told, wasUp: false, close })
     return told
+  }
+
+  /** A sender that fell silent may begin again from another port. */
+  #onLines(lines: readonly StreamLineShape[]): void {
+    for (const [peerId, ingest] of this.#ingests) {
+      const state = lines.find(({ line }) => line === ingest.ask.line)?.state
+      if (state === 'up') ingest.wasUp = true
+      else if (state === 'down' && ingest.wasUp) void this.#reopenPorts(peerId, ingest)
+    }
+  }
+
+  async #reopenPorts(peerId: string, { ask, told, close }: OpenedIngest): Promise<void> {
+    this.#ingests.delete(peerId)
+    close()
+    try {
+      if (!this.isClosed && this.peers.has(peerId)) await this.#openPorts(ask, told)
+    } catch (error) {
+      this.#parts.log.warn({ err: error, line: ask.line }, 'the ports of a line cannot be opened again')
+    }
   }
 
   closeProducer({ peer, producer }: SfuAsk<'producer.close'>): void {
