@@ -72,10 +72,10 @@ export const errors = {
   },
   'stream.no_capacity': { retry: true, doc: 'The media servers are full; wait `retryAfterMs`.' },
   'stream.gone': { retry: false, doc: 'No such transport, track or consumer (any more).' },
-  'stream.bad_params': { retry: false, doc: 'The media parameters are none that can be used; `d.hint` says why.' },
+  'stream.bad_params': { retry: false, doc: 'The media parameters are none that can be used.' },
   'stream.codec': {
     retry: false,
-    doc: 'This codec is not taken here, or the other line sends another one; `d.hint` names those that fit.',
+    doc: 'This codec is not taken here, or the other line sends another one.',
   },
   'stream.line_taken': { retry: false, doc: 'Somebody publishes on this line already.' },
   'stream.bitrate': { retry: false, doc: 'More than the allowed bitrate was sent.' },

@@ -4837,6 +4837,27 @@ export const StreamConnectTransport: Codec<StreamConnectTransport> = {
   },
 }
 
+export interface StreamConnectTransportReply {
+
+}
+export const StreamConnectTransportReply: Codec<StreamConnectTransportReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamConnectTransportReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface StreamRestartIce {
   transportId?: string | undefined
 }
@@ -4999,6 +5020,27 @@ export const StreamUnpublish: Codec<StreamUnpublish> = {
   },
 }
 
+export interface StreamUnpublishReply {
+
+}
+export const StreamUnpublishReply: Codec<StreamUnpublishReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamUnpublishReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface StreamPlay {
   trackId?: string | undefined
   transportId?: string | undefined
@@ -5093,6 +5135,27 @@ export const StreamResumePlay: Codec<StreamResumePlay> = {
   },
 }
 
+export interface StreamResumePlayReply {
+
+}
+export const StreamResumePlayReply: Codec<StreamResumePlayReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamResumePlayReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface StreamPausePlay {
   consumerId?: string | undefined
 }
@@ -5119,6 +5182,27 @@ export const StreamPausePlay: Codec<StreamPausePlay> = {
   },
 }
 
+export interface StreamPausePlayReply {
+
+}
+export const StreamPausePlayReply: Codec<StreamPausePlayReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamPausePlayReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface StreamStopPlay {
   consumerId?: string | undefined
 }
@@ -5137,6 +5221,27 @@ export const StreamStopPlay: Codec<StreamStopPlay> = {
         case 10:
           m.consumerId = r.string(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStopPlayReply {
+
+}
+export const StreamStopPlayReply: Codec<StreamStopPlayReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamStopPlayReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -5179,6 +5284,27 @@ export const StreamSetLayers: Codec<StreamSetLayers> = {
         case 24:
           m.temporal = r.int32(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSetLayersReply {
+
+}
+export const StreamSetLayersReply: Codec<StreamSetLayersReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamSetLayersReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -5257,6 +5383,27 @@ export const StreamSelectSource: Codec<StreamSelectSource> = {
         case 10:
           m.producerId = r.string(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamSelectSourceReply {
+
+}
+export const StreamSelectSourceReply: Codec<StreamSelectSourceReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamSelectSourceReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -5383,6 +5530,27 @@ export const StreamReportQos: Codec<StreamReportQos> = {
   },
 }
 
+export interface StreamReportQosReply {
+
+}
+export const StreamReportQosReply: Codec<StreamReportQosReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamReportQosReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface StreamStop {
   reason?: string | undefined
 }
@@ -5401,6 +5569,27 @@ export const StreamStop: Codec<StreamStop> = {
         case 10:
           m.reason = r.string(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface StreamStopReply {
+
+}
+export const StreamStopReply: Codec<StreamStopReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: StreamStopReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -5982,6 +6171,27 @@ export const MicCancel: Codec<MicCancel> = {
   },
 }
 
+export interface MicCancelReply {
+
+}
+export const MicCancelReply: Codec<MicCancelReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicCancelReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface MicApplicant {
   user?: Person | undefined
   kind?: string | undefined
@@ -6289,6 +6499,27 @@ export const MicReject: Codec<MicReject> = {
   },
 }
 
+export interface MicRejectReply {
+
+}
+export const MicRejectReply: Codec<MicRejectReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicRejectReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface MicJoin {
   seatNo?: number | undefined
 }
@@ -6362,6 +6593,27 @@ export const MicLeave: Codec<MicLeave> = {
   },
 }
 
+export interface MicLeaveReply {
+
+}
+export const MicLeaveReply: Codec<MicLeaveReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicLeaveReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface MicMove {
   seatNo?: number | undefined
 }
@@ -6380,6 +6632,27 @@ export const MicMove: Codec<MicMove> = {
         case 8:
           m.seatNo = r.int32(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicMoveReply {
+
+}
+export const MicMoveReply: Codec<MicMoveReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicMoveReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -6414,6 +6687,27 @@ export const MicMuteSeat: Codec<MicMuteSeat> = {
   },
 }
 
+export interface MicMuteSeatReply {
+
+}
+export const MicMuteSeatReply: Codec<MicMuteSeatReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicMuteSeatReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface MicUnmuteSeat {
   seatNo?: number | undefined
 }
@@ -6432,6 +6726,27 @@ export const MicUnmuteSeat: Codec<MicUnmuteSeat> = {
         case 8:
           m.seatNo = r.int32(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicUnmuteSeatReply {
+
+}
+export const MicUnmuteSeatReply: Codec<MicUnmuteSeatReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicUnmuteSeatReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -6466,6 +6781,27 @@ export const MicLockSeat: Codec<MicLockSeat> = {
   },
 }
 
+export interface MicLockSeatReply {
+
+}
+export const MicLockSeatReply: Codec<MicLockSeatReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicLockSeatReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
 export interface MicUnlockSeat {
   seatNo?: number | undefined
 }
@@ -6484,6 +6820,27 @@ export const MicUnlockSeat: Codec<MicUnlockSeat> = {
         case 8:
           m.seatNo = r.int32(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicUnlockSeatReply {
+
+}
+export const MicUnlockSeatReply: Codec<MicUnlockSeatReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicUnlockSeatReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -6518,6 +6875,27 @@ export const MicDrop: Codec<MicDrop> = {
         case 18:
           m.reason = r.string(end)
           break
+        default:
+          r.skip(tag, end)
+      }
+    }
+    return m
+  },
+}
+
+export interface MicDropReply {
+
+}
+export const MicDropReply: Codec<MicDropReply> = {
+  encode(_m, _w) {
+
+  },
+  decode(r, end) {
+    const m: MicDropReply = {}
+    while (r.pos < end) {
+      const tag = r.uint(end)
+      switch (tag) {
+
         default:
           r.skip(tag, end)
       }
@@ -7083,24 +7461,33 @@ export const codecs = {
   StreamCreateTransport,
   StreamCreateTransportReply,
   StreamConnectTransport,
+  StreamConnectTransportReply,
   StreamRestartIce,
   StreamRestartIceReply,
   StreamPublish,
   StreamPublishReply,
   StreamUnpublish,
+  StreamUnpublishReply,
   StreamPlay,
   StreamPlayReply,
   StreamResumePlay,
+  StreamResumePlayReply,
   StreamPausePlay,
+  StreamPausePlayReply,
   StreamStopPlay,
+  StreamStopPlayReply,
   StreamSetLayers,
+  StreamSetLayersReply,
   StreamSwitchLine,
   StreamSwitchLineReply,
   StreamSelectSource,
+  StreamSelectSourceReply,
   StreamOpenIngest,
   StreamOpenIngestReply,
   StreamReportQos,
+  StreamReportQosReply,
   StreamStop,
+  StreamStopReply,
   StreamStarted,
   StreamStopped,
   StreamPublished,
@@ -7118,6 +7505,7 @@ export const codecs = {
   MicApply,
   MicApplyReply,
   MicCancel,
+  MicCancelReply,
   MicApplicant,
   MicList,
   MicListReply,
@@ -7126,15 +7514,23 @@ export const codecs = {
   MicAccept,
   MicAcceptReply,
   MicReject,
+  MicRejectReply,
   MicJoin,
   MicJoinReply,
   MicLeave,
+  MicLeaveReply,
   MicMove,
+  MicMoveReply,
   MicMuteSeat,
+  MicMuteSeatReply,
   MicUnmuteSeat,
+  MicUnmuteSeatReply,
   MicLockSeat,
+  MicLockSeatReply,
   MicUnlockSeat,
+  MicUnlockSeatReply,
   MicDrop,
+  MicDropReply,
   MicSeatChanged,
   MicQueueChanged,
   MicApplied,
