@@ -29,7 +29,7 @@ function* filesBelow(folder: string): Generator<File> {
   }
 }
 
-const isCode = (path: string) => /^(engine|schemas|bench|examples|plugins)\/.*\.tsx?$/.test(path)
+const isCode = (path: string) => /^(engine|schemas|bench|examples|plugins|sfu)\/.*\.tsx?$/.test(path)
 const isTest = (path: string) => /\.test\.tsx?$/.test(path)
 
 // reading code
@@ -94,8 +94,13 @@ const arrows: readonly { from: RegExp; to: RegExp }[] = [
   { from: /^engine\/ledger\//, to: /^(schemas|engine\/(base|ledger))\// },
   { from: /^engine\/ledger\//, to: /^(schemas|engine\/(base|ledger))\// },
   { from: /^engine\/(room|live|plugin)\//, to: /^(schemas\/|engine\/(base|room|live|plugin|ledger)\/|engine\/config\.ts$)/ },
+  // It runs the plugins that come with the engine.
+  { from: /^engine\/sim\//, to: /^(schemas\/|plugins\/|engine\/(?!client\/))/ },
   { from: /^plugins\//, to: /^(plugins\/|engine\/plugin\/(index|tables)\.ts$)/ },
+  // The command line and the doctor also tell of the media worker.
+  { from: /^engine\/(doctor|cli\/media)\.ts$/, to: /^(schemas\/|engine\/(?!client\/)|sfu\/worker\/)/ },
   { from: /^engine\//, to: /^(schemas\/|engine\/(?!client\/))/ },
+  { from: /^sfu\//, to: /^(schemas|engine\/base|sfu)\// },
   { from: /^examples\//, to: /^examples\// },
   { from: /^bench\//, to: ours },
 ]
@@ -109,7 +114,7 @@ function againstArrow({ from, target }: Import): boolean {
 /** Who alone may import a package; tests may import all but where `tests` is false. */
 const homes: Record<string, RegExp> = {
   'uWebSockets.js': /^(engine\/edge\/gateway\.ts|bench\/.*)$/,
-  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|bench\/load\/ledger)/,
+  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|engine\/sim\/ledger\.ts|bench\/load\/ledger)/,
   'drizzle-orm': /^engine\/(room\/(store|core)[^/]*|plugin\/tables)\.ts$/,
   fastify: /^engine\/admin\//,
   '@fastify': /^engine\/admin\//,

@@ -19,21 +19,42 @@ export interface Commit {
   d: unknown
   /** Who alone may know of it, as the engine has it. */
   only: string | undefined
+  /** Nodes with homes that had died before. */
+  life: number
+  row: LogRow
+  /** Its home died before it was on disk: some may have seen it. */
+  isLost: boolean
 }
 
 export class Commits {
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'now'>
   readonly #written = new Map<string, LogRow>()
   readonly #byPlace = new Map<string, Map<number, Commit>>()
   readonly #byId = new Map<string, Commit>()
   /** Ids of danmaku that only their sender may see, and who that is. */
   readonly shadowed = new Map<string, string>()
   readonly #isShadowed: (room: string, row: LogRow) => boolean
+  #life = 0
 
   /** `isShadowed`: whether the guards say that only its sender may see this danmaku. */
-  constructor(clock: Clock, isShadowed: (room: string, row: LogRow) => boolean) {
+  constructor(clock: Pick<Clock, 'now'>, isShadowed: (room: string, row: LogRow) => boolean) {
     this.#clock = clock
     this.#isShadowed = isShadowed
+  }
+
+  get life(): number {
+    return this.#life
+  }
+
+  /** All homes died, and with them what they had not written. */
+  died(isOnDisk: (eid: string) => boolean): void {
+    this.#life++
+    for (const [eid, commit] of this.#byId) {
+      if (commit.isLost || isOnDisk(eid)) continue
+      commit.isLost = true
+      const { row } = commit
+      this.#written.set(eid, row)
+    }
   }
 
   get size(): number {
@@ -56,15 +77,16 @@ export class Commits {
     return this.#byPlace.get(`${room}/${epoch}`)?.get(seq)
   }
 
-  tapped(store: Store): Store {
-    return {
+  /** `change`: on purpose wrong. */
+  tapped(store: Store, change: (row: LogRow) => LogRow): Store {
+    const written = (log: LogRow | undefined) => log && this.#written.set(log.eid, log)
+    const ears: Partial<Store> = {
       createRoom: (info, settings, log) => {
-        this.#written.set(log.eid, log)
+        written(log)
         return store.createRoom(info, settings, log)
       },
-      openHome: (roomId) => store.openHome(roomId),
       write: (roomId, changes, log) => {
-        if (log) this.#written.set(log.eid, log)
+        written(log)
         return store.write(roomId, changes, log)
       },
       setSeq: (roomId, rows) => {
@@ -73,36 +95,21 @@ export class Commits {
       },
       appendLog: (roomId, rows, cursor) => {
         // Without a room: a fact about plugins, which no viewer sees.
-        if (roomId !== '') for (const row of rows) this.#add(roomId, row, row)
+        if (roomId !== '') for (const row of rows) this.#add(roomId, row, change(row))
         store.appendLog(roomId, rows, cursor)
       },
-      listOpen: () => store.listOpen(),
-      readLog: (options) => store.readLog(options),
-      pruneLog: (beforeAt) => store.pruneLog(beforeAt),
-      logEnd: () => store.logEnd(),
-      onLogged: (listener) => store.onLogged(listener),
-      listPlugins: () => store.listPlugins(),
-      putPlugin: (row) => store.putPlugin(row),
-      deletePlugin: (name) => store.deletePlugin(name),
-      getCursor: (key) => store.getCursor(key),
-      putCursor: (key, cursor, dead) => store.putCursor(key, cursor, dead),
-      listDead: (options) => store.listDead(options),
-      getDead: (ids) => store.getDead(ids),
-      takeDead: (ids) => store.takeDead(ids),
-      failDead: (id, again) => store.failDead(id, again),
-      countDead: () => store.countDead(),
-      stats: () => store.stats(),
-      close: () => store.close(),
     }
+    return overlaid(store, ears)
   }
 
   #add(room: string, { epoch, seq, eid }: SeqRow, row: LogRow | undefined): void {
     if (!row) throw new Error(`${room}: event ${eid} was committed without having been written`)
     const { t, actor, d, only } = row
-    const commit = { room, epoch, seq, eid, t, actor, d, only, at: this.#clock.now() }
+    const commit = { room, epoch, seq, eid, t, actor, d, only, row, at: this.#clock.now(), life: this.#life, isLost: false }
     const place = `${room}/${epoch}`
     const inOrder = this.#byPlace.get(place)
-    if (inOrder?.has(seq) || this.#byId.has(eid)) throw new Error(`${place}: seq ${seq} or id ${eid} was committed twice`)
+    if (inOrder?.has(seq) || this.#byId.get(eid)?.isLost === false)
+      throw new Error(`${place}: seq ${seq} or id ${eid} was committed twice`)
     if (inOrder) inOrder.set(seq, commit)
     else this.#byPlace.set(place, new Map([[seq, commit]]))
     this.#byId.set(eid, commit)
@@ -124,4 +131,15 @@ export class Commits {
     const [first] = (commit.d as { ids: string[] }).ids
     return first === undefined ? undefined : this.shadowed.get(first)
   }
+}
+
+/** `under`, but for what `over` has. */
+export function overlaid<T extends object>(under: T, over: Partial<T>): T {
+  const get = (_: T, key: string | symbol): unknown => {
+    const own = over[key as keyof T]
+    if (own !== undefined) return own
+    const value = under[key as keyof T]
+    return typeof value === 'function' ? value.bind(under) : value
+  }
+  return new Proxy(under, { get })
 }

@@ -2,11 +2,14 @@
  * What must hold: after every step, and at the end, when the bus is well again and everything on the way has arrived.
  * What a single viewer can judge by itself stands in `viewer.ts`.
  */
-import type { DanmakuData } from '../../schemas/messages.ts'
+import type { DanmakuData, EventData } from '../../schemas/messages.ts'
+import { settle } from '../base/clock.ts'
 import { type Account, addCounts, dispositions, imbalance } from '../room/account.ts'
+import type { Actor, Answer } from '../room/call.ts'
 import { type LaneCounts, noCounts } from '../room/event.ts'
 import type { Home } from '../room/home.ts'
 import type { Commit } from './commits.ts'
+import type { Gift } from './money.ts'
 import { laneOf, withoutMarks } from './plugins.ts'
 import type { Stay, Viewer } from './viewer.ts'
 import { roomIds, type World } from './world.ts'
@@ -19,6 +22,7 @@ const freeInFlightMax = 200
 /** `calm`: no fault was ever injected, so nothing is excused. */
 export function checkStep(world: World, calm: boolean): void {
   checkBounds(world)
+  world.money.checkStep()
   if (!calm) return
   checkMembership(world)
   for (const roomId of roomIds) checkNotNegative(world, roomId)
@@ -80,6 +84,8 @@ export function checkSettled(world: World, calm: boolean, isStrict: boolean): vo
   for (const viewer of world.viewers)
     for (const stay of [...viewer.past, ...viewer.stays.values()]) checkStay(world, viewer, stay, calm)
   checkOnce(world)
+  checkGifts(world)
+  checkCombos(world)
   if (isStrict) for (const roomId of roomIds) checkAccount(world, roomId, calm)
 }
 
@@ -142,15 +148,17 @@ function isExcused({ leanFrom, resyncs }: Stay, { seq }: Commit, lane: 'high' | 
 /** A danmaku with a key is there once, however often it was sent. */
 function checkOnce(world: World): void {
   const byText = new Map<string, string>()
+  // Keys of danmaku are in the memory of the home.
+  const textOf = (text: string, life: number) => `${life} ${text}`
   for (const roomId of roomIds) {
     for (let epoch = 0; epoch < 1_000; epoch++) {
-      for (const { t, d, eid } of world.commits.of(roomId, epoch)) {
+      for (const { t, d, eid, life } of world.commits.of(roomId, epoch)) {
         if (t !== 'danmaku.sent') continue
         const text = withoutMarks((d as DanmakuData).text)
         if (!text.startsWith('key ')) continue
-        const known = byText.get(text)
+        const known = byText.get(textOf(text, life))
         if (known !== undefined) world.broken('idempotency', `"${text}" is there as ${known} and ${eid}`)
-        byText.set(text, eid)
+        byText.set(textOf(text, life), eid)
       }
     }
   }
@@ -199,4 +207,109 @@ function checkWritten(world: World, total: Account): void {
     for (const counts of [...received.values(), ...discarded.values()]) addCounts(counted, counts, 1)
   if (`${counted}` !== `${total.written}`)
     world.broken('delivery account', `viewers counted ${counted}, the edges wrote ${total.written}`)
+}
+
+// ---------------------------------------------------------------- money
+
+/** What rooms showed is what the journal has. */
+function checkGifts(world: World): void {
+  const shown = new Map<string, GiftData>()
+  for (const { t, d, eid, isLost } of world.commits.all()) if (t === 'gift.sent' && !isLost) shown.set(eid, d as GiftData)
+  world.money.checkAll()
+  world.money.checkShown(shown, ({ at }) => world.wasAged(at))
+}
+
+type GiftData = EventData<'gift.sent'>
+type ComboData = EventData<'gift.combo_ended'>
+interface Combo {
+  sends: number
+  units: number
+  coins: number
+}
+
+/** Each send raises its combo by one, and the end of a combo has the sums of its sends: all of them since a home began. */
+function checkCombos(world: World): void {
+  for (const roomId of roomIds) {
+    for (let epoch = 0; epoch < 1_000; epoch++) {
+      const combos = new Map<string, Combo>()
+      for (const { t, d } of world.commits.of(roomId, epoch)) {
+        if (t === 'gift.sent') sentInCombo(world, combos, d as GiftData)
+        else if (t === 'gift.combo_ended') endedCombo(world, combos, d as ComboData)
+      }
+    }
+  }
+}
+
+const comboKey = (comboId: string, from: string, giftId: string, count: number) => [comboId, from, giftId, count].join(' ')
+
+function sentInCombo(
+  world: World,
+  combos: Map<string, Combo>,
+  { comboId, comboCount, from, giftId, count, valueCoin, txId }: GiftData,
+): void {
+  if (comboId === undefined) return
+  const key = comboKey(comboId, from.id, giftId, count)
+  const { sends, units, coins } = combos.get(key) ?? { sends: 0, units: 0, coins: 0 }
+  if (comboCount !== sends + 1) world.broken('combos', `${txId} is send ${comboCount} of ${comboId}, which had ${sends}`)
+  combos.set(key, { sends: sends + 1, units: units + count, coins: coins + valueCoin })
+}
+
+function endedCombo(world: World, combos: Map<string, Combo>, d: ComboData): void {
+  const { comboId, from, giftId, comboCount, totalCount, totalCoin } = d
+  const key = comboKey(comboId, from.id, giftId, totalCount / comboCount)
+  const { sends, units, coins } = combos.get(key) ?? { sends: 0, units: 0, coins: 0 }
+  combos.delete(key)
+  if (sends !== comboCount || units !== totalCount || coins !== totalCoin)
+    world.broken(
+      'combos',
+      `${comboId} ended with ${comboCount}, ${totalCount} and ${totalCoin}; its sends are ${sends}, ${units} and ${coins}`,
+    )
+}
+
+const boardNames = ['live', 'day', 'week', 'total'] as const
+type BoardName = (typeof boardNames)[number]
+const dayMs = 86_400_000
+/** Days since 1970, a Thursday; weeks begin on Monday. */
+const dayOf = (at: number) => Math.floor(at / dayMs)
+const weekOf = (at: number) => Math.floor((dayOf(at) + 3) / 7)
+const reader: Actor = { userId: 'reader', name: 'Reader', anonymous: false, scope: [] }
+
+/** M13, whenever nothing is under way between the rooms and the ledger. */
+export async function checkBoards(world: World): Promise<void> {
+  if (!world.isMoneyQuiet) return
+  const looks = homesOf(world).flatMap((home) => boardNames.map((board) => lookAt(world, home, board)))
+  await settle()
+  for (const { home, board, answer } of looks) {
+    // The room reads the journal: the clock must go on.
+    if (!answer) continue
+    if (!answer.ok) return world.broken('M13', `${board} of ${home.id}: ${answer.err.code}`)
+    const { rows } = answer.d as { rows: { member: { id: string }; scoreCoin: string }[] }
+    const shown = rows.map(({ member, scoreCoin }) => `${member.id} ${scoreCoin}`)
+    const due = world.money.board(home.id, windowOf(world, home, board)).map(({ id, coins }) => `${id} ${coins}`)
+    world.money.counts.boards++
+    if (`${shown}` !== `${due}`) world.broken('M13', `${board} of ${home.id} shows ${shown}; the journal gives ${due}`)
+  }
+}
+
+function lookAt(world: World, home: Home, board: BoardName) {
+  const look: { home: Home; board: BoardName; answer: Answer | undefined } = { home, board, answer: undefined }
+  void world.homes.call(home.id, { t: 'rank.get', d: { board, limit: 100 }, actor: reader }).then((answer) => {
+    look.answer = answer
+  })
+  return look
+}
+
+/** Which gifts are on a board that is looked at now. */
+function windowOf(world: World, { info }: Home, board: BoardName): (gift: Gift) => boolean {
+  const now = world.homeNow()
+  switch (board) {
+    case 'live':
+      return ({ liveId }) => info.liveId !== undefined && liveId === info.liveId
+    case 'day':
+      return ({ at }) => dayOf(at) === dayOf(now)
+    case 'week':
+      return ({ at }) => weekOf(at) === weekOf(now)
+    default:
+      return () => true
+  }
 }

@@ -10,17 +10,26 @@ import { silentLog } from '../base/log.ts'
 import { createMetrics } from '../base/metrics.ts'
 import type { Guards, Ruling } from '../plugin/guards.ts'
 import { type HostParts, PluginHost } from '../plugin/host.ts'
-import { PluginDbs } from '../plugin/plugin-dbs.ts'
+import type { PluginDbs } from '../plugin/plugin-dbs.ts'
 import type { Transforms } from '../plugin/transforms.ts'
 import type { PluginCommands } from '../room/commands.ts'
 import type { RoomEvent } from '../room/event.ts'
 import type { Home } from '../room/home.ts'
 import type { LogEntry, Store } from '../room/store.ts'
-import { fickleNames, type Life, type SimPluginName, type SimPlugins, steadyNames } from './plugins.ts'
+import { overlaid } from './commits.ts'
+import { type Life, mortal } from './life.ts'
+import { fickleNames, type SimPluginName, type SimPlugins, steadyNames } from './plugins.ts'
+import { type Shop, SimDbs, shopName } from './shop.ts'
 
 export type PluginChange = 'attach' | 'detach' | 'disable' | 'enable' | 'stop' | 'die'
 type ReadLog = Parameters<Store['readLog']>[0]
-type GivenParts = Pick<HostParts, 'config' | 'newId' | 'bus' | 'command' | 'onError'> & { clock: ManualClock; store: Store }
+type GivenParts = Pick<HostParts, 'config' | 'newId' | 'bus' | 'command' | 'onError'> & {
+  clock: ManualClock
+  /** Another one after the process died. */
+  store(): Store
+  shop: Shop
+}
+type Name = SimPluginName | typeof shopName
 
 /** On purpose wrong, for the test that the simulation notices. */
 export interface PluginSabotage {
@@ -30,6 +39,7 @@ export interface PluginSabotage {
 }
 
 const by = 'simulation'
+const stopMsMax = 5_000
 /** Refusals of an operator who asks for what cannot be done now. */
 const fairCodes = ['plugin.not_found', 'plugin.exists', 'plugin.disabled', 'plugin.bad_state', 'plugin.stale']
 
@@ -40,19 +50,17 @@ export class SimHost {
   current: PluginHost
   readonly #parts: GivenParts
   readonly #plugins: () => SimPlugins
-  readonly #dbs: PluginDbs
+  readonly #dbs = new SimDbs()
+  readonly #log: PluginSabotage['log']
   #life: Life = { isAlive: true }
   #version = 0
   /** While the next host is made: what is in force in the one before, whose hooks are asked until then. */
   #restarting: ReadonlySet<string> | undefined
 
   constructor(parts: GivenParts, plugins: () => SimPlugins, { ruling, log }: PluginSabotage = {}) {
-    const { store } = parts
-    const changed = log && { ...store, readLog: async (options: ReadLog) => log(await store.readLog(options)) }
-    this.#parts = { ...parts, store: changed ?? store }
+    this.#parts = parts
     this.#plugins = plugins
-    // No plugin here has tables: nothing is ever written to this folder.
-    this.#dbs = new PluginDbs({ dir: 'none', log: silentLog, clock: parts.clock })
+    this.#log = log
     this.current = this.#host(this.#life)
     this.guards = {
       has: (on: string) => this.current.guards.has(on),
@@ -81,22 +89,28 @@ export class SimHost {
     const { clock, store } = this.#parts
     return new PluginHost({
       ...this.#parts,
-      store: mortal(store, life),
+      store: mortal(this.#read(store()), life),
       liveClock: clock,
-      dbs: this.#dbs,
+      // What the host and its calls ask of them is there.
+      dbs: this.#dbs as unknown as PluginDbs,
       metrics: createMetrics(),
       log: silentLog,
       sdk: '0.0.0',
     })
   }
 
+  #read(store: Store): Store {
+    const change = this.#log
+    return change ? overlaid(store, { readLog: async (options: ReadLog) => change(await store.readLog(options)) }) : store
+  }
+
   async start(): Promise<void> {
     await this.current.start()
-    for (const name of [...steadyNames, ...fickleNames]) await this.#attach(this.current, this.#life, name)
+    for (const name of [...steadyNames, ...fickleNames, shopName]) await this.#attach(this.current, this.#life, name)
   }
 
   /** Never rejects. A detach or a stop takes until what is under way has ended. */
-  async change(change: PluginChange, name: SimPluginName): Promise<void> {
+  async change(change: PluginChange, name: Name): Promise<void> {
     if (this.#restarting) return
     this.#plugins().counts.changes++
     const host = this.current
@@ -107,14 +121,19 @@ export class SimHost {
       else if (change === 'enable') await host.enable(name, by)
       else await this.#restart(change === 'die')
     } catch (error) {
-      const { code } = error as { code?: string }
-      if (code === undefined || !fairCodes.includes(code)) this.#parts.onError(error, `${change} ${name}`)
+      this.#failed(error, `${change} ${name}`)
     }
   }
 
+  #failed(error: unknown, what: string): void {
+    const { code } = error as { code?: string }
+    if (code === undefined || !fairCodes.includes(code)) this.#parts.onError(error, what)
+  }
+
   /** Anew, or another version beside the one that is there. */
-  async #attach(host: PluginHost, life: Life, name: SimPluginName): Promise<void> {
-    const plugin = this.#plugins().define(name, life, `1.0.${++this.#version}`)
+  async #attach(host: PluginHost, life: Life, name: Name): Promise<void> {
+    const version = `1.0.${++this.#version}`
+    const plugin = name === shopName ? this.#parts.shop.define(life, version) : this.#plugins().define(name, life, version)
     await host.attach({ plugin }, { by, isConfigured: true })
   }
 
@@ -127,9 +146,17 @@ export class SimHost {
     this.#life = { isAlive: true }
     const host = this.#host(this.#life)
     await host.start()
-    for (const name of inForce) await this.#attach(host, this.#life, name as SimPluginName)
+    for (const name of inForce) {
+      // One may have been disabled while the host died.
+      await this.#attach(host, this.#life, name as Name).catch((error) => this.#failed(error, `again ${name}`))
+    }
     this.current = host
     this.#restarting = undefined
+  }
+
+  /** It is being started again. */
+  get isDown(): boolean {
+    return this.#restarting !== undefined
   }
 
   isInForce(name: string): boolean {
@@ -147,17 +174,13 @@ export class SimHost {
   }
 
   async stop(): Promise<void> {
-    const stopped = this.current.stop()
-    await this.#parts.clock.advanceAsync(2_000)
-    await stopped
+    let isOver = false
+    void this.current.stop().finally(() => {
+      isOver = true
+    })
+    // A run that broke may end while a host is dead: it never answers.
+    for (let waitedMs = 0; !isOver && waitedMs < stopMsMax; waitedMs += 500) await this.#parts.clock.advanceAsync(500)
+    this.#parts.shop.stop()
+    this.#dbs.end()
   }
-}
-
-/** A store that is never heard of again once its host is dead. */
-function mortal(store: Store, life: Life): Store {
-  const told = (key: keyof Store) => {
-    return (...given: unknown[]): unknown =>
-      life.isAlive ? (store[key] as (...given: unknown[]) => unknown)(...given) : new Promise(() => {})
-  }
-  return new Proxy(store, { get: (_, key) => told(key as keyof Store) })
 }

@@ -4,7 +4,7 @@
  * | plugin | what it does |
  * |---|---|
  * | `watch` | guards danmaku: shadows and ponders as the script says, always in time; it notes every question |
- * | `door` | guards joins: at times for longer than the edge waits |
+ * | `door` | guards joins, at times for longer than the edge waits, and gifts |
  * | `gate-open`, `gate-closed` | guard danmaku: allow, deny, shadow, hold, challenge, or fail in every way |
  * | `dress` | transforms danmaku and joins: in time, late, never, with rubbish |
  * | `game` | commands with any delay, events on every lane, a schedule, posts as a bot |
@@ -23,11 +23,7 @@ import { type AnyPlugin, type Ask, definePlugin, type PluginEvent, refuse } from
 import { allow, challenge, deny, hold, shadow, type Verdict } from '../plugin/hooks.ts'
 import type { LogRow } from '../room/store.ts'
 import type { Commits } from './commits.ts'
-
-/** From the start of a host to its end; a host that died is not alive any more. */
-export interface Life {
-  isAlive: boolean
-}
+import { type Life, never } from './life.ts'
 
 export const steadyNames = ['watch', 'door', 'witness'] as const
 export const fickleNames = ['gate-open', 'gate-closed', 'dress', 'game'] as const
@@ -73,7 +69,6 @@ export interface SimPluginsParts {
   trace(line: string): void
 }
 
-const never = new Promise<never>(() => {})
 const mark = ' *'
 /** As it was sent: the mark of a transform taken off. */
 export const withoutMarks = (text: string): string => text.replace(/(^| )\*$/, '')
@@ -194,7 +189,16 @@ export class SimPlugins {
   #door(version: string): AnyPlugin {
     // One join in four waits, at times longer than its edge does.
     const run = () => (this.#int(4) > 0 ? allow : this.#after(this.#int(1_500), allow))
-    return definePlugin({ name: 'door', version, guards: { 'room.join': { order: 1, budgetMs: 1_000, onFailure: 'open', run } } })
+    const give = () => {
+      const dice = this.#int(10)
+      if (dice === 0) return deny('content.rejected')
+      return dice === 1 ? this.#after(this.#int(300), allow) : allow
+    }
+    const guards = {
+      'room.join': { order: 1, budgetMs: 1_000, onFailure: 'open' as const, run },
+      'gift.send': { order: 1, budgetMs: 200, onFailure: 'closed' as const, run: give },
+    }
+    return definePlugin({ name: 'door', version, guards })
   }
 
   #gate(name: GateName, version: string): AnyPlugin {
@@ -462,8 +466,14 @@ export class SimPlugins {
 
   /** Every event that the witness wants was taken by it, or was given up and is kept. */
   checkDelivered(commits: Commits, dead: ReadonlySet<string>): void {
-    for (const { t, room, epoch, seq, eid, only } of commits.all())
-      if (only === undefined && (witnessed as readonly string[]).includes(t) && !this.#delivered.has(eid) && !dead.has(eid))
+    for (const { t, room, epoch, seq, eid, only, isLost } of commits.all())
+      if (
+        !isLost &&
+        only === undefined &&
+        (witnessed as readonly string[]).includes(t) &&
+        !this.#delivered.has(eid) &&
+        !dead.has(eid)
+      )
         this.#parts.broken('events are delivered', `${t} ${epoch}/${seq} of ${room} never came`)
   }
 }

@@ -4,10 +4,16 @@
  * People come, speak, leave, come back with or without a resume, read slowly, lose their line; staff mutes, kicks, removes, opens and
  * closes; strangers send rubbish and floods; now and then a room is hot for a while, or quiet. Operators attach, detach and disable
  * plugins, whose moods change.
+ *
+ * They recharge and give: alone and together, in combos, with keys that are used again for the same and for another gift. Prices,
+ * contracts and the mood of whoever charges change meanwhile; the ledger fails, and nodes are killed (`killing`).
  */
 import { type Random, randomInt } from '../base/random.ts'
+import type { LedgerOp } from '../ledger/ops.ts'
+import { noLedgerFaults } from './ledger.ts'
 import { fickleNames, moods, type SimPluginName, steadyNames } from './plugins.ts'
-import type { Viewer } from './viewer.ts'
+import { shopMoods, shopName } from './shop.ts'
+import type { Asked, Viewer } from './viewer.ts'
 import { ownerId, patrolId, roomIds, staffId, viewerIds, type World } from './world.ts'
 
 type Draft = Record<string, unknown>
@@ -18,8 +24,14 @@ interface Action {
 }
 
 const viewersMax = 18
+const fewViewers = 6
 const longTokenMs = 3_600_000
 const shortTokenMs = 4_000
+
+/** Before the first step: some are rich, some can give little. */
+export function fund(script: Script): void {
+  for (const [at, userId] of [...viewerIds, staffId].entries()) if (at < 8) recharge(script, userId, at < 4 ? 100_000 : 40)
+}
 
 export class Script {
   readonly world: World
@@ -40,7 +52,8 @@ export class Script {
       this.mood = this.pick(['quiet', 'lively', 'lively', 'hot'] as const)
       this.#moodSteps = 10 + randomInt(this.random, 40)
     }
-    const action = this.#draw()
+    // Who was cut off comes back.
+    const action = this.world.live.length < fewViewers && this.chance(0.5) ? comeAction : this.#draw()
     this.world.trace(`step ${action.name}`)
     await action.run(this)
     if (this.mood === 'hot') for (let i = 0; i < 3; i++) speak(this)
@@ -100,7 +113,7 @@ export class Script {
 
 // ---------------------------------------------------------------- coming and going
 
-async function arrive(script: Script, userId?: string): Promise<Viewer> {
+export async function arrive(script: Script, userId?: string): Promise<Viewer> {
   const { world } = script
   const viewer = world.connect()
   if (userId === undefined && script.chance(0.25)) {
@@ -241,7 +254,7 @@ function moderate(script: Script): void {
 function openOrClose(script: Script): void {
   const room = script.pick(roomIds)
   void script.world.homes.call(room, {
-    t: script.chance(0.3) ? 'room.close' : 'room.open',
+    t: script.chance(0.2) ? 'room.close' : 'room.open',
     d: {},
     actor: { userId: ownerId, name: 'Owner', anonymous: false, scope: [] },
   })
@@ -273,10 +286,199 @@ function changeMood(script: Script): void {
 function changePlugins(script: Script): void {
   const change = script.pick(['attach', 'attach', 'attach', 'detach', 'disable', 'enable', 'stop', 'die'] as const)
   // Who notes every question is there all the time, in one version or the next.
-  const names: readonly SimPluginName[] = change === 'attach' ? [...fickleNames, ...fickleNames, ...steadyNames] : fickleNames
+  const steady = [...steadyNames, shopName]
+  const names: readonly (SimPluginName | typeof shopName)[] =
+    change === 'attach' ? [...fickleNames, ...fickleNames, ...steady] : fickleNames
   const name = script.pick(names)
   script.world.trace(`${change} ${name}`)
   void script.world.host.change(change, name)
+}
+
+// ---------------------------------------------------------------- money
+
+const giftIds = ['heart', 'rose', 'rose', 'drink', 'lantern', 'fireworks', 'rocket', 'moon', 'nothing']
+const comboIds = ['combo-1', 'combo-2']
+
+function giftOf(script: Script): Draft {
+  const d: Draft = { giftId: script.pick(giftIds) }
+  if (script.chance(0.4)) d.count = script.pick([1, 2, 10, 66, 1_314])
+  if (script.chance(0.05)) d.count = script.pick([0, -1, 1_315])
+  if (script.chance(0.15)) d.comboId = script.pick(comboIds)
+  if (script.chance(0.05)) d.to = script.pick([ownerId, 'somebody'])
+  return d
+}
+
+/** One, or several of the same: a combo, which others join in. */
+function give(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  const d = giftOf(script)
+  const friends = script.chance(0.3) ? [place, script.inRoom() ?? place] : [place]
+  for (let i = script.chance(0.4) ? 4 : 1; i > 0; i--)
+    for (const { viewer, room } of friends) {
+      if (viewer.anonymous && script.chance(0.9)) continue
+      const ik = script.text('gift')
+      for (let n = script.chance(0.2) ? 2 : 1; n > 0; n--) viewer.send('gift.send', d, room, ik.replace(' ', '-'))
+    }
+}
+
+/** The key of an earlier gift of theirs, for the same or for another one, here or in another room. */
+function reuseKey(script: Script): void {
+  const place = script.inRoom()
+  if (!place || place.viewer.anonymous) return
+  const keys = script.world.money.keysOf(place.viewer.userId)
+  if (keys.length > 0) place.viewer.send('gift.send', giftOf(script), place.room, script.pick(keys))
+}
+
+/** As a payment provider calls back: until it is told that it was heard. */
+function recharge(script: Script, userId: string = script.pick(viewerIds), coins: number = script.pick([5, 100, 2_000])): void {
+  const { world } = script
+  const bonus = script.chance(0.5) ? Math.ceil(coins / 10) : 0
+  const txId = script.text('recharge').replace(' ', '-')
+  world.money.recharging(txId, userId, coins + bonus)
+  const transfers = [
+    { dr: 'ext.psp.fake', cr: 'plat.deferred', amount: BigInt(coins * 10) },
+    { dr: 'coin.issued', cr: `user.${userId}.coin.paid`, amount: BigInt(coins) },
+    ...(bonus > 0 ? [{ dr: 'coin.issued', cr: `user.${userId}.coin.bonus`, amount: BigInt(bonus) }] : []),
+  ]
+  const at = world.clock.now()
+  const origin = { actor: userId, command: 'recharge', ik: txId, bodyHash: txId }
+  post(script, { op: 'post', txId, at, action: 'recharge', origin, transfers }, script.chance(0.3) ? 2 : 1)
+}
+
+const postAgainMs = 700
+/** `times`: at once; and again for as long as it is not known to be there. */
+function post(script: Script, op: LedgerOp, times = 1): void {
+  const { world } = script
+  let isHeard = false
+  const { current } = world.ledger
+  for (let i = 0; i < times; i++)
+    current.submit(op).then(
+      (result) => {
+        isHeard = true
+        if (!result.ok && result.code !== 'wallet.insufficient' && !result.code.startsWith('ledger.'))
+          world.broken('M12', `${op.op}: ${result.code}`)
+      },
+      () => {},
+    )
+  world.clock.after(postAgainMs, () => isHeard || post(script, op))
+}
+
+/** Some coins of a wallet are set aside, and taken, let go, or forgotten until their time is over. */
+function hold(script: Script): void {
+  const { world } = script
+  const userId = script.pick(viewerIds)
+  const at = world.clock.now()
+  const holdId = script.text('hold').replace(' ', '-')
+  const own = { at, action: 'freeze', origin: { actor: userId, command: 'freeze' } }
+  const transfers = [
+    { dr: `user.${userId}.coin.paid`, cr: `user.${userId}.coin.hold`, amount: BigInt(1 + randomInt(script.random, 50)) },
+  ]
+  world.money.counts.holds++
+  post(script, { ...own, op: 'hold', txId: holdId, transfers, expiresAt: at + 2_000 })
+  const later = script.pick(['post_hold', 'void_hold', 'expire', 'expire'] as const)
+  world.clock.after(randomInt(script.random, 3_000), () => {
+    const now = world.clock.now()
+    if (later === 'expire') post(script, { op: 'expire', at: now, limit: 10 })
+    else post(script, { ...own, at: now, op: later, txId: `${holdId}-end`, holdId })
+  })
+}
+
+/** An operator gives a gift back: once, however often it is asked. */
+function refund(script: Script): void {
+  const { world } = script
+  const gifts = [...world.money.gifts.keys()]
+  if (gifts.length === 0) return
+  const refunded = world.billing.refundGift(script.pick(gifts), { by: staffId, reason: 'a mistake' })
+  refunded.then(
+    (answer) => world.trace(`refund ${answer.ok ? 'ok' : answer.code}`),
+    () => {},
+  )
+}
+
+function changePrices(script: Script): void {
+  const { shop } = script.world
+  const priceCoin = script.pick([1, 7, 10, 30, 99, 1_000])
+  if (script.chance(0.7))
+    shop.putGift(script.pick(['rose', 'drink', 'moon']), { name: 'Gift', priceCoin, retired: script.chance(0.2) })
+  else shop.mood = script.pick(shopMoods)
+}
+
+function changeContracts(script: Script): void {
+  const { shop, clock } = script.world
+  const streamerBps = script.pick([0, 3_333, 5_000, 8_000])
+  const hasGuild = script.chance(0.6)
+  const guild = hasGuild ? { guildId: 'red', guildBps: script.pick([0, 1, 1_999]) } : { guildId: '', guildBps: 0 }
+  const now = clock.now()
+  const window = script.pick([
+    { fromAt: 0, toAt: 0 },
+    { fromAt: now, toAt: now + 5_000 },
+    { fromAt: now + 5_000, toAt: 0 },
+  ])
+  shop.putContract(script.pick(['c1', 'c2']), { streamerId: ownerId, streamerBps, ...guild, ...window })
+}
+
+function readMoney(script: Script): void {
+  const place = script.inRoom()
+  if (!place) return
+  const [t, d] = script.pick<[string, Draft]>([
+    ['wallet.get', {}],
+    ['gift.list', {}],
+    ['rank.get', { board: script.pick(['live', 'day', 'week', 'total', 'none']) }],
+  ])
+  if (t !== 'wallet.get') place.viewer.send(t, d, place.room)
+  else if (!place.viewer.anonymous) place.viewer.send(t, d)
+}
+
+function troubleLedger(script: Script): void {
+  const { world } = script
+  const { ledger } = world
+  if (!weather.get(world)) return
+  const storm = {
+    dieBefore: script.pick([0, 0.1]),
+    dieAfter: script.pick([0, 0.2]),
+    stayClosed: 0.3,
+    failRead: script.pick([0, 0.3]),
+  }
+  ledger.faults = script.chance(0.5) ? noLedgerFaults : storm
+  ledger.isFull = script.chance(0.2)
+  // Long enough for some to meet it, and short enough for something to be paid in a run.
+  world.clock.after(randomInt(script.random, 2_000), () => {
+    ledger.isFull = false
+  })
+}
+
+/** Runs in which nodes are killed. */
+export const killing = new WeakMap<World, boolean>()
+const killsMax = 4
+
+function kill(script: Script): void {
+  const { world } = script
+  if (!killing.get(world) || world.kills >= killsMax) return
+  const what = script.pick(['home', 'process', 'process'] as const)
+  const downMs = randomInt(script.random, script.chance(0.2) ? 3_000 : 300)
+  const stepMs = script.chance(0.5) ? 0 : script.pick([-120_000, -1_000, 90_000, 86_400_000])
+  const strike = () => void world.kill(what, { downMs, stepMs })
+  // Something is on its way: between the wallet and the disk, or between the disk and the room's log.
+  for (let i = 0; i < 4; i++) give(script)
+  if (script.chance(0.1)) strike()
+  else world.clock.after(randomInt(script.random, 80), strike)
+}
+
+/** At the end: whatever was not answered yet is asked once more, with its key. */
+export async function askAgain(script: Script): Promise<void> {
+  const { world } = script
+  const open = world.viewers.flatMap((viewer) => viewer.retries.splice(0).map((asked) => ({ viewer, asked })))
+  for (const { viewer, asked } of open) if (asked.t === 'gift.send') await giveAgain(world, viewer, asked)
+}
+
+async function giveAgain(world: World, viewer: Viewer, asked: Asked): Promise<void> {
+  const { room = '', t, d, ik } = asked
+  const actor = { userId: viewer.userId, name: viewer.userId.toUpperCase(), anonymous: false, scope: [] }
+  const answer = await world.operate(room, t, d, actor, ik)
+  const ask = viewer.giftOf(asked)
+  if (answer.ok) world.money.acknowledged(ask, answer.d as { txId: string; balanceCoin: number }, answer.replayed === true)
+  else world.money.refused(ask, answer.err.code)
 }
 
 // ---------------------------------------------------------------- trouble
@@ -321,8 +523,9 @@ function changeWeather(script: Script): void {
 /** Whether the bus of a world may misbehave. */
 export const weather = new WeakMap<World, boolean>()
 
+const comeAction: Action = { weight: 14, name: 'come', run: come }
 const actions: readonly Action[] = [
-  { weight: 14, name: 'come', run: come },
+  comeAction,
   { weight: 5, name: 'come back', run: comeBack },
   { weight: 6, name: 'leave for good', run: leaveForGood },
   { weight: 6, name: 'join', run: join },
@@ -334,12 +537,22 @@ const actions: readonly Action[] = [
   { weight: 8, name: 'like', run: like },
   { weight: 4, name: 'read', run: read },
   { weight: 14, name: 'moderate', run: moderate },
-  { weight: 3, name: 'open or close', run: openOrClose },
+  { weight: 4, name: 'open or close', run: openOrClose },
   { weight: 4, name: 'shadow', run: shadow },
   { weight: 5, name: 'change pace', run: changePace },
   { weight: 10, name: 'play', run: play },
   { weight: 4, name: 'change the mood of a guard', run: changeMood },
   { weight: 4, name: 'change plugins', run: changePlugins },
+  { weight: 22, name: 'give', run: give },
+  { weight: 8, name: 'reuse a key', run: reuseKey },
+  { weight: 4, name: 'recharge', run: (script) => recharge(script) },
+  { weight: 2, name: 'hold', run: hold },
+  { weight: 2, name: 'refund', run: refund },
+  { weight: 4, name: 'change prices', run: changePrices },
+  { weight: 3, name: 'change contracts', run: changeContracts },
+  { weight: 4, name: 'read money', run: readMoney },
+  { weight: 4, name: 'trouble the ledger', run: troubleLedger },
+  { weight: 3, name: 'kill', run: kill },
   { weight: 4, name: 'rubbish', run: rubbish },
   { weight: 1, name: 'flood', run: flood },
   { weight: 4, name: 'change the weather', run: changeWeather },

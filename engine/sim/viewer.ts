@@ -5,7 +5,7 @@
  * else's shadowed message, the client cap. What can only be judged later (was everything shown that had to be?) is kept as a `Stay`
  * per join, for `invariants.ts`.
  */
-import type { DanmakuData, SessionEventData, WallItemShape } from '../../schemas/messages.ts'
+import type { DanmakuData, EventData, SessionEventData, WallItemShape } from '../../schemas/messages.ts'
 import {
   decodeServerFrame,
   type Encoding,
@@ -18,6 +18,7 @@ import {
 import type { Session } from '../edge/session.ts'
 import { type LaneCounts, laneIndex } from '../room/event.ts'
 import type { Commits } from './commits.ts'
+import type { Money } from './money.ts'
 import type { SimSocket, SocketReader } from './network.ts'
 import { laneOf } from './plugins.ts'
 
@@ -26,9 +27,9 @@ export interface Stay {
   readonly room: string
   epoch: number
   /** The first seq that is not in the answer to the join. */
-  readonly joinSeq: number
+  joinSeq: number
   /** High-lane events after this must have been shown: `joinSeq`, or where a complete resume began. */
-  readonly fromSeq: number
+  fromSeq: number
   lastSeq: number
   readonly seen: Set<number>
   /** A resync said how things stand: `(from, to]` may hold gaps. `lean`: the reader was slow then. */
@@ -40,7 +41,7 @@ export interface Stay {
   readonly window: number[]
 }
 
-interface Asked {
+export interface Asked {
   t: string
   room: string | undefined
   d: Record<string, unknown>
@@ -58,12 +59,18 @@ export interface ViewerHost {
   readonly commits: Commits
   readonly danmakuPerClientMax: number
   readonly acks: Ack[]
+  readonly money: Money
+  /** Nodes with homes that died. */
+  readonly kills: number
+  /** Of the home that this room has now. */
+  epochOf(room: string): number | undefined
   /** Why this user must not be told that this message of theirs is rejected. */
   faultOfRejection(caseId: string, userId: string): string | undefined
   broken(invariant: string, detail: string): void
   trace(line: string): void
 }
 
+type GiftData = EventData<'gift.sent'>
 interface Snapshot {
   epoch: number
   seq: number
@@ -87,6 +94,8 @@ function messagesOf(frame: Uint8Array, encoding: Encoding): ServerEnvelope[] {
 }
 
 const isEmptied = ({ t }: { t: string }, codes: readonly string[], code: string) => t === 'room.leave' && codes.includes(code)
+/** After which a gift is asked for again, with the same key. */
+const askAgainCodes = ['billing.unavailable', 'idem.in_flight', 'room.unavailable']
 /** Refusals of a leave after which the edge no longer counts us in. */
 const goneCodes = ['room.unavailable', 'room.not_joined']
 
@@ -113,6 +122,7 @@ export class Viewer implements SocketReader {
   readonly #host: ViewerHost
   readonly #asked = new Map<string, Asked>()
   readonly #joinSeq = new Map<string, number>()
+  readonly #leftInVain = new Set<string>()
   #nextId = 1
 
   constructor(name: string, place: { edge: number; encoding: Encoding }, host: ViewerHost) {
@@ -136,6 +146,7 @@ export class Viewer implements SocketReader {
     const asked = { t, room, d, ik }
     this.pending.set(id, asked)
     this.#asked.set(id, asked)
+    if (t === 'gift.send' && ik !== undefined) this.#host.money.asked({ userId: this.userId, room: room ?? '', ik, d })
     const request = { id, t, d, ...(room === undefined ? {} : { room }), ...(ik === undefined ? {} : { ik }) }
     const frame = encodeRequest(this.encoding, request)
     this.socket.receive(typeof frame === 'string' ? utf8.encode(frame) : frame, this.encoding === 'proto')
@@ -205,17 +216,26 @@ export class Viewer implements SocketReader {
       return
     }
     this.pending.delete(reply.re)
-    if (reply.ok) this.#accepted(asked, reply.d)
+    if (reply.ok) this.#accepted(asked, reply.d, reply.replayed === true)
     else this.#refused(asked, code)
   }
 
   #refused(asked: Asked, code: string): void {
-    if (isEmptied(asked, goneCodes, code)) this.#endStay(asked.room as string)
-    if (asked.ik !== undefined && code === 'room.unavailable') this.retries.push(asked)
+    if (isEmptied(asked, goneCodes, code)) {
+      this.#endStay(asked.room as string)
+      if (code === 'room.not_joined') this.#leftInVain.add(asked.room as string)
+    }
+    const isGift = asked.t === 'gift.send'
+    if (asked.ik !== undefined && (isGift ? askAgainCodes.includes(code) : code === 'room.unavailable')) this.retries.push(asked)
+    if (isGift && asked.ik !== undefined) this.#host.money.refused(this.giftOf(asked), code)
     if (code === 'server.internal') this.#broken('no internal errors', asked.t)
   }
 
-  #accepted(asked: Asked, d: unknown): void {
+  giftOf({ room = '', ik = '', d }: Asked) {
+    return { userId: this.userId, room, ik, d }
+  }
+
+  #accepted(asked: Asked, d: unknown, isReplay: boolean): void {
     const room = asked.room as string
     if (asked.t === 'session.open') {
       const { sid, userId, anonymous } = d as { sid: string; userId: string; anonymous: boolean }
@@ -223,6 +243,8 @@ export class Viewer implements SocketReader {
     } else if (asked.t === 'room.join') this.#joined(room, asked, d as Snapshot)
     else if (asked.t === 'room.leave') this.#endStay(room)
     else if (asked.t === 'danmaku.send') this.#sent(room, d as { id: string; seq: number })
+    else if (asked.t === 'gift.send')
+      this.#host.money.acknowledged(this.giftOf(asked), d as { txId: string; balanceCoin: number }, isReplay)
     else if (asked.t === 'wall.show') this.#checkWall((d as { item: WallItemShape }).item)
   }
 
@@ -238,6 +260,7 @@ export class Viewer implements SocketReader {
 
   #joined(room: string, asked: Asked, snapshot: Snapshot): void {
     this.#endStay(room)
+    this.#leftInVain.delete(room)
     const { epoch, seq, resumed } = snapshot
     const resume = asked.d.resume as { seq: number } | undefined
     const fromSeq = resumed && resume ? resume.seq : seq
@@ -264,6 +287,8 @@ export class Viewer implements SocketReader {
     if (room === undefined) return
     if (t === 'message.rejected') return this.#rejected(event.d as SessionEventData<'message.rejected'>)
     const stay = this.stays.get(room)
+    // While an edge brings somebody in again after the home has died, their leave is lost on it: known, and not mended yet.
+    if (!stay && this.#host.kills > 0 && this.#leftInVain.has(room)) return
     if (!stay) return this.#broken('joined rooms only', `${t} ${seq} of ${room}`)
     if (t === 'room.lagging') {
       this.lagging = true
@@ -281,8 +306,9 @@ export class Viewer implements SocketReader {
   #resynced(stay: Stay, snapshot: Snapshot): void {
     const { epoch, seq } = snapshot
     if (epoch !== stay.epoch) {
-      stay.epoch = epoch
+      Object.assign(stay, { epoch, joinSeq: seq, fromSeq: seq })
       stay.seen.clear()
+      stay.window.length = 0
     } else if (seq < stay.lastSeq) this.#broken('order', `resync of ${stay.room} to ${seq} after ${stay.lastSeq}`)
     stay.resyncs.push({ epoch, from: stay.leanFrom ?? stay.fromSeq, to: seq, lean: stay.leanFrom !== undefined })
     stay.leanFrom = undefined
@@ -294,6 +320,13 @@ export class Viewer implements SocketReader {
 
   #inRoom(stay: Stay, event: EventEnvelope & { seq: number }): void {
     const { t, room, seq, d } = event
+    // Of a home that died, or of the next one: places are told apart by the resync that comes now.
+    if (this.#host.kills > 0 && this.#host.epochOf(stay.room) !== stay.epoch) {
+      const gift = d as GiftData
+      if (t === 'gift.sent' && gift.collapsed === undefined) this.#host.money.saw(this.name, stay.room, gift)
+      return
+    }
+    if (t === 'gift.sent') this.#gift(stay, seq, d as GiftData)
     if (stay.seen.has(seq)) this.#broken('nothing twice', `${t} ${seq} of ${room}`)
     else if (seq <= stay.lastSeq) this.#broken('order', `${t} ${seq} of ${room} after ${stay.lastSeq}`)
     stay.lastSeq = seq
@@ -303,6 +336,36 @@ export class Viewer implements SocketReader {
     else if (t === 'message.removed') for (const id of (d as { ids: string[] }).ids) this.#checkVisible(id, 'a removal')
     else if (t === 'wall.shown') this.#checkWall((d as { item: WallItemShape }).item)
     else if (t === 'room.user_kicked' && live && (d as { userId: string }).userId === this.userId) stay.kicked = true
+  }
+
+  /** One that stands for several: those are the last of its kind that this viewer has not seen, and it has their sums. */
+  #gift(stay: Stay, seq: number, d: GiftData): void {
+    const { money, commits } = this.#host
+    if (d.collapsed === undefined) return money.saw(this.name, stay.room, d)
+    const isOf = (gift: GiftData) =>
+      gift.to.id === d.to.id && gift.giftId === d.giftId && (d.senders !== undefined || gift.from.id === d.from.id)
+    const found: number[] = []
+    let [count, coins] = [0, 0]
+    for (let at = seq; at > 0 && found.length < d.collapsed; at--) {
+      const commit = commits.at(stay.room, stay.epoch, at)
+      if (commit?.t !== 'gift.sent' || stay.seen.has(at) || !isOf(commit.d as GiftData)) continue
+      if (this.#isOwnSingle(stay, d, commit.d as GiftData)) continue
+      found.push(at)
+      count += (commit.d as GiftData).count
+      coins += (commit.d as GiftData).valueCoin
+    }
+    if (found.length !== d.collapsed || count !== d.count || coins !== d.valueCoin)
+      this.#broken(
+        'M5',
+        `${d.collapsed} gifts as one at ${seq}: ${d.count} and ${d.valueCoin}; they are ${found}, ${count} and ${coins}`,
+      )
+    // The place of the last one is its own.
+    for (const at of found) if (at !== seq) stay.seen.add(at)
+  }
+
+  /** What somebody gave is single in their own frame; a slow reader has no frame of their own. */
+  #isOwnSingle(stay: Stay, { senders }: GiftData, gift: GiftData): boolean {
+    return senders !== undefined && stay.leanFrom === undefined && gift.from.id === this.userId
   }
 
   #danmaku(stay: Stay, d: DanmakuData, liveSeq: number | undefined): void {

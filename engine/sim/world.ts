@@ -3,24 +3,37 @@
  *
  * Two edges (`e1`, `e2`) and one node with homes, as if on three machines: everything between them goes over the bus. The plugin host
  * stands beside the homes and can be stopped or killed and started again; its plugins (`plugins.ts`) are attached inline.
+ *
+ * `kill` ends the node with the homes at any instant: alone, or as the whole process, with store queue, plugin host and ledger, and with
+ * every line to a viewer. It comes back after a while, its clock perhaps off by minutes or days. Edges live on.
  */
 import { type Bus, LocalBus } from '../base/bus.ts'
-import { elapsedMs, ManualClock, settle } from '../base/clock.ts'
-import { idSource, type Random, randomInt, seededRandom } from '../base/random.ts'
+import { type Clock, elapsedMs, ManualClock, settle } from '../base/clock.ts'
+import { silentLog } from '../base/log.ts'
+import { type IdSource, idSource, type Random, randomInt, seededRandom } from '../base/random.ts'
+import { billingOf, type EngineBilling } from '../billing.ts'
 import { type Config, configFrom } from '../config.ts'
 import { Edge } from '../edge/edge.ts'
 import { signToken } from '../edge/tokens.ts'
+import type { JournalRow } from '../ledger/ops.ts'
+import type { Billing } from '../live/billing.ts'
+import type { PluginHost } from '../plugin/host.ts'
 import { DeliveryAccounts } from '../room/account.ts'
-import type { Actor, Answer } from '../room/call.ts'
-import { noCounts } from '../room/event.ts'
+import { type Actor, type Answer, refusal } from '../room/call.ts'
+import { newMeters } from '../room/home.ts'
 import { Homes } from '../room/homes.ts'
 import { Scheduler } from '../room/scheduler.ts'
-import { openStoreInline, type Store } from '../room/store.ts'
-import { Commits } from './commits.ts'
+import type { LogRow, Store } from '../room/store.ts'
+import { Commits, overlaid } from './commits.ts'
 import { FaultyBus, type Tamper } from './faulty-bus.ts'
+import { type LedgerSabotage, SimLedger } from './ledger.ts'
+import { type Life, mortal, mortalBus, mortalClock } from './life.ts'
+import { Money } from './money.ts'
 import { Network, type PublishFault } from './network.ts'
 import { type PluginSabotage, SimHost } from './plugin-host.ts'
 import { SimPlugins } from './plugins.ts'
+import { Shop, shopName } from './shop.ts'
+import { SimStore } from './store.ts'
 import { type Ack, Viewer, type ViewerHost } from './viewer.ts'
 
 /** Breaks the engine on purpose: for the test that the simulation notices. */
@@ -28,6 +41,11 @@ export interface Sabotage {
   publish?: PublishFault
   tamper?: Tamper
   plugins?: PluginSabotage
+  ledger?: LedgerSabotage
+  /** What a home reads of the journal. */
+  journal?: (rows: JournalRow[]) => JournalRow[]
+  /** What a home writes into its log. */
+  log?: (row: LogRow) => LogRow
 }
 
 export interface Break {
@@ -69,6 +87,10 @@ const bounds: Partial<Config> = {
   pluginDrainMs: 400,
   pluginHighPerRoomPerSMax: 5,
   pluginEventsPerRoomPerSMax: 20,
+  chargeOwner: shopName,
+  giftsPerUserPerSMax: 10,
+  worldBannerCoin: 1_000,
+  highEventsPerTickMax: 4,
 }
 
 export const roomIds = ['r1', 'r2'] as const
@@ -79,9 +101,16 @@ export const viewerIds = Array.from({ length: 9 }, (_, at) => `u${at + 1}`)
 const operator: Actor = { userId: 'operator', name: 'Operator', anonymous: false, scope: ['operator'] }
 const addresses = 3
 const openWaitMsMax = 20_000
+const operateMsMax = 20_000
+/** A home that could not read the journal tries again after a second. */
+const quietMs = 1_500
+/** 2025-10-12, a Sunday, 23:59:40. */
+const beforeMonday = 1_760_313_580_000
+
+export type Kill = 'home' | 'process'
 
 export class World implements ViewerHost {
-  readonly clock = new ManualClock()
+  readonly clock: ManualClock
   readonly config: Config
   readonly danmakuPerClientMax: number
   /** Of the script alone; the engine and the bus have their own, so that a change of one does not move the others. */
@@ -92,9 +121,14 @@ export class World implements ViewerHost {
   readonly viewers: Viewer[] = []
   readonly bus: FaultyBus
   readonly localBus: LocalBus
-  readonly scheduler: Scheduler
   readonly accounts = new DeliveryAccounts()
-  readonly homes: Homes
+  scheduler!: Scheduler
+  homes!: Homes
+  billing!: EngineBilling
+  newId!: IdSource
+  readonly ledger: SimLedger
+  readonly shop: Shop
+  readonly money: Money
   readonly edges: Edge[]
   readonly networks: Network[]
   readonly plugins: SimPlugins
@@ -103,21 +137,36 @@ export class World implements ViewerHost {
   readonly shadowing = new Set<string>()
   /** Users whose danmaku the guard thinks about for a while. */
   readonly pondering = new Set<string>()
-  readonly #store: Store
+  /** Times of the node with the homes at which it began to read the journal, or had to read it again. */
+  readonly #looksAt: number[] = []
+  kills = 0
+  /** The node with the homes is dead. */
+  isDown = false
+  readonly #store: SimStore
+  readonly #sabotage: Sabotage
+  readonly #engineRandom: Random
+  /** Of the node with the homes. */
+  #life: Life = { isAlive: true }
+  #homeClock: Clock
   readonly #trace: (line: string) => void
   readonly #secret = new TextEncoder().encode('a secret of the simulation, 32 b')
   readonly #tokens = new Map<string, string>()
 
   constructor(seed: number, calm: boolean, trace: (line: string) => void, sabotage: Sabotage = {}) {
-    const { clock } = this
+    // A quarter of the seeds passes midnight, of a Sunday: boards turn.
+    const clock = new ManualClock(seed % 4 === 1 ? beforeMonday : undefined)
+    this.clock = clock
+    this.#homeClock = clock
     this.#trace = trace
+    this.#sabotage = sabotage
     // In a storm a room stays long enough for a lost leave to be told again: what a room that is gone was owed is gone with it.
     this.config = configFrom({ ...bounds, roomIdleMs: calm ? 2_000 : 20_000 })
     this.danmakuPerClientMax = this.config.danmakuPerClientMax
     this.random = seededRandom(seed)
-    const engineRandom = seededRandom(seed + 1_000_003)
-    const newId = idSource(engineRandom)
-    const onError = (error: unknown, where: string) => this.broken('no errors', `${where}: ${(error as Error)?.stack ?? error}`)
+    this.#engineRandom = seededRandom(seed + 1_000_003)
+    const newId = idSource(this.#engineRandom)
+    const onError = this.#onError
+    const broken = (invariant: string, detail: string) => this.broken(invariant, detail)
     this.plugins = new SimPlugins({
       clock,
       random: seededRandom(seed + 3_000_003),
@@ -125,41 +174,34 @@ export class World implements ViewerHost {
       pondering: this.pondering,
       tickMsMax: this.config.tickMsMax,
       isInForce: (name) => this.host.isInForce(name),
-      broken: (invariant, detail) => this.broken(invariant, detail),
+      broken,
       trace: (line) => this.trace(line),
     })
-    this.commits = new Commits(clock, (room, row) => this.plugins.judge(room, row, clock.now()))
-    this.#store = openStoreInline({ file: ':memory:', roomsMax: this.config.roomsMax })
+    const homeTime = { now: () => this.#homeClock.now() }
+    this.commits = new Commits(homeTime, (room, row) => this.plugins.judge(room, row, homeTime.now()))
+    this.#store = new SimStore({ clock, random: seededRandom(seed + 6_000_003), roomsMax: this.config.roomsMax })
+    this.ledger = new SimLedger({
+      ...{ clock, random: seededRandom(seed + 4_000_003), sabotage: sabotage.ledger },
+      onBroken: ([first]) => broken('audit', `${first?.invariant} ${first?.at}: ${first?.msg}`),
+    })
+    this.shop = new Shop({ clock, random: seededRandom(seed + 5_000_003), onError })
+    this.money = new Money({ ledger: this.ledger, shop: this.shop, broken })
     this.localBus = new LocalBus(clock, onError)
     this.bus = new FaultyBus(this.localBus, clock, seededRandom(seed + 2_000_003), sabotage.tamper)
-    this.scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
-    const store = this.commits.tapped(this.#store)
     this.host = new SimHost(
       {
-        ...{ clock, newId, store, onError, config: this.config, bus: this.bus.node('homes') },
-        command: (roomId, head) => this.homes.call(roomId, head),
+        ...{ clock, newId, onError, config: this.config, bus: this.bus.node('homes'), shop: this.shop },
+        store: () => this.#tapped(),
+        command: (roomId, head) => this.#command(roomId, head),
       },
       () => this.plugins,
       sabotage.plugins,
     )
-    this.homes = new Homes({
-      clock,
-      newId,
-      bus: this.bus.node('homes'),
-      store,
-      config: this.config,
-      scheduler: this.scheduler,
-      accounts: this.accounts,
-      guards: this.host.guards,
-      transforms: this.host.transforms,
-      billing: undefined,
-      onCommitted: (home, events) => this.host.committed(home, events),
-      plugins: this.host.commands,
-      meters: { committed: noCounts(), flushes: 0, storeFailures: 0 },
-      onError,
-    })
+    this.#newHomes(0)
     this.networks = [new Network(clock, sabotage.publish), new Network(clock, sabotage.publish)]
-    this.edges = this.networks.map((network, at) => this.#edge(`e${at + 1}`, network, { random: engineRandom, newId, onError }))
+    this.edges = this.networks.map((network, at) =>
+      this.#edge(`e${at + 1}`, network, { random: this.#engineRandom, newId, onError }),
+    )
   }
 
   #edge(
@@ -184,6 +226,140 @@ export class World implements ViewerHost {
     })
   }
 
+  readonly #onError = (error: unknown, where: string): void => {
+    // What the ledger and its reader were made to do, and what a plugin with a bad mood answered.
+    const text = `${(error as Error)?.message}`
+    if (/on purpose|the ledger is|the charge names accounts|the ledger was closed/.test(text)) return
+    this.broken('no errors', `${where}: ${(error as Error)?.stack ?? error}`)
+  }
+
+  // ------------------------------------------------------------------ the node with the homes
+
+  #tapped(): Store {
+    const { log = (row: LogRow) => row } = this.#sabotage
+    return this.commits.tapped(this.#store.current, log)
+  }
+
+  #newHomes(stepMs: number): void {
+    this.#life = { isAlive: true }
+    const { config, accounts } = this
+    const life = this.#life
+    const clock = mortalClock(this.clock, life, stepMs)
+    const onError = this.#onError
+    this.#homeClock = clock
+    this.newId = idSource(this.#engineRandom)
+    this.scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
+    this.homes = new Homes({
+      ...{ clock, config, accounts, onError },
+      newId: this.newId,
+      bus: mortalBus(this.bus.node('homes'), life),
+      store: mortal(this.#tapped(), life),
+      scheduler: this.scheduler,
+      guards: mortal(this.host.guards, life),
+      transforms: mortal(this.host.transforms, life),
+      billing: mortal(this.#billing(), life),
+      onCommitted: (home, events) => this.host.committed(home, events),
+      plugins: this.host.commands,
+      meters: newMeters(),
+    })
+    this.#looksAt.push(clock.now())
+  }
+
+  #billing(): EngineBilling {
+    const charge: PluginHost['charge'] = (on, ask) => this.host.current.charge(on, ask)
+    const parts = {
+      clock: this.#homeClock,
+      bus: mortalBus(this.bus.node('homes'), this.#life),
+      newId: this.newId,
+      log: silentLog,
+    }
+    const real = billingOf({ ...parts, ledger: this.ledger.current, host: { charge } as PluginHost })
+    this.billing = real
+    const read: Billing['roomRows'] = async (...asked) => {
+      if (this.ledger.failsToRead()) throw new Error('on purpose: the reader failed')
+      this.#looksAt.push(this.#homeClock.now())
+      const rows = await real.roomRows(...asked)
+      return this.#sabotage.journal?.(rows) ?? rows
+    }
+    return overlaid(real, { roomRows: read })
+  }
+
+  #command(roomId: string | undefined, head: Parameters<Homes['call']>[1]): Promise<Answer> {
+    const life = this.#life
+    const gone = refusal('room.unavailable')
+    return new Promise((resolve) => {
+      if (!life.isAlive) return resolve(gone)
+      void this.homes.call(roomId, head).then(resolve)
+      // As a request over the bus: nobody answers for a node that has died.
+      this.clock.after(this.config.requestTimeoutMs, () => resolve(gone))
+    })
+  }
+
+  /** At this instant. Comes back after `downMs`, its clock off by `stepMs`. */
+  async kill(wanted: Kill, { downMs, stepMs: wantedMs }: { downMs: number; stepMs: number }): Promise<void> {
+    if (this.isDown) return
+    // A plugin host that is being started again is not there to be killed.
+    const what = this.host.isDown ? 'home' : wanted
+    const stepMs = this.#stepWithin(wantedMs)
+    this.isDown = true
+    this.kills++
+    this.trace(`kill ${what}, clock off by ${stepMs}`)
+    this.#life.isAlive = false
+    const onDisk = what === 'process' ? this.#store.die() : undefined
+    this.commits.died((eid) => onDisk?.has(eid) ?? true)
+    if (what === 'process') await this.#killRest(stepMs)
+    this.money.checkAll()
+    await this.#sleep(downMs)
+    // A node alone: what the old one handed to the ledger is decided before the new one reads the journal.
+    while (!this.ledger.isQuiet) await this.#sleep(50)
+    this.#newHomes(stepMs)
+    await this.homes.start()
+    this.trace(`back ${what}`)
+    this.isDown = false
+  }
+
+  /** Not back over midnight: the boards of a day that is left and comes again show what was given since. */
+  #stepWithin(stepMs: number): number {
+    const dayOf = (at: number) => Math.floor(at / 86_400_000)
+    const now = this.clock.now()
+    return dayOf(now + stepMs) < dayOf(this.homeNow()) ? this.homeNow() - now : stepMs
+  }
+
+  async #killRest(stepMs: number): Promise<void> {
+    for (const viewer of this.live) viewer.socket.cut(0)
+    const restarted = this.ledger.restart(stepMs)
+    const host = this.host.change('die', 'watch')
+    await restarted
+    await host
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(ms, resolve))
+  }
+
+  /** Of what the home of this room has committed; undefined while there is none. */
+  epochOf(room: string): number | undefined {
+    return this.isDown ? undefined : this.homes.find(room)?.epoch
+  }
+
+  /** Rooms and ledger agree by now: nothing is at the disk, and nobody has to read anything again. */
+  get isMoneyQuiet(): boolean {
+    return !this.isDown && this.ledger.isQuiet && this.clock.now() - this.ledger.troubleAt > quietMs
+  }
+
+  /** A row older than that when a home looked is counted and not shown. */
+  wasAged(at: number): boolean {
+    return this.#looksAt.some((lookedAt) => lookedAt - at > 60_000)
+  }
+
+  homeNow(): number {
+    return this.#homeClock.now()
+  }
+
+  set isSlow(isSlow: boolean) {
+    this.#store.delayMsMax = isSlow ? 20 : 0
+  }
+
   async start(): Promise<void> {
     await this.homes.start()
     await this.host.start()
@@ -195,10 +371,16 @@ export class World implements ViewerHost {
   }
 
   /** A command without a socket, like one of the admin API. */
-  async operate(roomId: string | undefined, t: string, d: unknown): Promise<Answer> {
-    const answer = this.homes.call(roomId, { t, d, actor: operator })
-    for (let waited = 0; waited < 20; waited++) await this.clock.advanceAsync(10)
-    return answer
+  async operate(roomId: string | undefined, t: string, d: unknown, actor = operator, ik?: string): Promise<Answer> {
+    let answer: Answer | undefined
+    void this.homes.call(roomId, { t, d, actor, ik }).then((given) => {
+      answer = given
+    })
+    await this.clock.advanceAsync(200)
+    for (let waitedMs = 0; !answer && waitedMs < operateMsMax; waitedMs += 100) await this.clock.advanceAsync(100)
+    if (answer) return answer
+    this.broken('one answer', `${t} of ${roomId} was never answered`)
+    return refusal('server.internal')
   }
 
   // ------------------------------------------------------------------ viewers
@@ -232,8 +414,11 @@ export class World implements ViewerHost {
   /** The log as readers get it has the order of each room. */
   async checkLog(): Promise<void> {
     const last = new Map<string, number>()
+    const gifts = new Set<string>()
     for (let afterPos = 0, page = await this.#readLog(0); page.length > 0; page = await this.#readLog(afterPos)) {
-      for (const { pos, roomId, epoch, seq } of page) {
+      for (const { pos, roomId, epoch, seq, row } of page) {
+        if (row.t === 'gift.sent' && gifts.has(row.eid)) this.broken('M14', `${row.eid} is in the room log twice`)
+        if (row.t === 'gift.sent') gifts.add(row.eid)
         const place = `${roomId}/${epoch}`
         // Facts about plugins count anew with each host.
         if (roomId !== '' && seq <= (last.get(place) ?? 0))
@@ -245,12 +430,12 @@ export class World implements ViewerHost {
   }
 
   #readLog(afterPos: number) {
-    return this.#store.readLog({ afterPos, limit: 500 })
+    return this.#store.current.readLog({ afterPos, limit: 500 })
   }
 
   /** What the witness gave up: its ids. */
   async deadLetters(): Promise<Set<string>> {
-    const letters = await this.#store.listDead({ plugin: 'witness', afterId: 0, limit: 1_000 })
+    const letters = await this.#store.current.listDead({ plugin: 'witness', afterId: 0, limit: 1_000 })
     return new Set(letters.map(({ entry }) => entry.row.eid))
   }
 
@@ -286,6 +471,7 @@ export class World implements ViewerHost {
     this.scheduler.stop()
     for (const edge of this.edges) void edge.drain()
     this.localBus.close()
-    await this.#store.close()
+    await this.ledger.close()
+    this.#store.close()
   }
 }
