@@ -2,6 +2,7 @@
 import { hotRoom } from './hot-room.ts'
 import { idle } from './idle.ts'
 import { ledger } from './ledger.ts'
+import { media } from './media.ts'
 import { type Options, parseOptions, usage } from './options.ts'
 import { plugins } from './plugins.ts'
 import { quiet } from './quiet.ts'
@@ -15,6 +16,7 @@ const scenarios: Record<string, (options: Options) => Promise<Result>> = {
   idle,
   plugins,
   ledger,
+  media,
 }
 
 async function main(): Promise<void> {

@@ -33,7 +33,8 @@ export const usage = `livehouse bench: real sockets on loopback against the engi
   plugins    a guard in each place a plugin can run in: CPU of the engine and time, saturated, at 5,000/s and at 20,000/s
   ledger     gifts acknowledged on disk: saturated, at 1,000/s, 5,000/s and 20,000/s; loop lag;
              beside no ledger, raw better-sqlite3 and, where it is installed, Postgres
-  all        the six of them
+  media      viewers of one picture: CPU of the media worker a packet, and the share of the node around it
+  all        the seven of them
 
   --viewers N       connections in the room, talkers among them
   --talkers N       how many of them talk
