@@ -130,6 +130,11 @@ export const optionSchema = Type.Object(
       'STUN and TURN servers that clients are told, as JSON: [{"urls":"turn:turn.example.org","username":"u","credential":"p"}].',
     ),
 
+    // the mic
+    micQueueMax: int(10, 1, 100, 'Viewers who wait for the mic of a room.'),
+    micSeats: int(8, 1, 9, 'Seats on the mic of a room.'),
+    micVideo: Type.Boolean({ default: true, description: 'Guests on the mic may show a picture. Off: voices alone.' }),
+
     // tick and fan-out
     tickMsMin: int(1, 0, 1_000, 'The first message after silence goes out after this.'),
     tickMsMax: int(100, 1, 1_000, 'The longest time between two frames of a busy room.'),
@@ -447,7 +452,11 @@ function crossProblems(config: Config, called: (name: OptionName) => string): st
   }
   if (!readIceServers(config.iceServers))
     problems.push(`${called('iceServers')}: is not a JSON list of at most ${iceServersMax} {"urls", "username", "credential"}.`)
-  if (config.media && (config.mediaListenIp === '0.0.0.0' || config.mediaListenIp === '::') && config.mediaAnnouncedAddress === '') {
+  if (
+    config.media &&
+    (config.mediaListenIp === '0.0.0.0' || config.mediaListenIp === '::') &&
+    config.mediaAnnouncedAddress === ''
+  ) {
     problems.push(
       `${called('mediaListenIp')}: "${config.mediaListenIp}" is no address that a client can be told. Set ${envName('mediaAnnouncedAddress')}.`,
     )

@@ -16,7 +16,7 @@ import { createLog, type Log } from './base/log.ts'
 import { createMetrics, type Metrics } from './base/metrics.ts'
 import { packageVersion } from './base/package.ts'
 import { idSource, type Random, systemRandom } from './base/random.ts'
-import { billingOf } from './billing.ts'
+import { billingOf, type EngineBilling } from './billing.ts'
 import type { Config } from './config.ts'
 import { Addresses } from './edge/addresses.ts'
 import { devCrowd } from './edge/dev-crowd.ts'
@@ -26,7 +26,14 @@ import { Gateway } from './edge/gateway.ts'
 import { loadPages } from './edge/pages.ts'
 import { loadSecret } from './edge/tokens.ts'
 import { type OpenLedger, openLedger } from './ledger/open.ts'
+import { SignalHttp } from './media/http.ts'
+import type { Media } from './media/media.ts'
+import { exportMedia } from './media/numbers.ts'
+import { mediaOf } from './media/start.ts'
 import { exportMetrics } from './metrics.ts'
+import { expireHolds } from './pay/expiry.ts'
+import { Facts } from './pay/facts.ts'
+import { paymentsAlert } from './pay/open.ts'
 import type { PayProvider } from './pay/provider.ts'
 import { startPayments } from './pay/start.ts'
 import { remoteSecret, startRemote } from './plugin/attach-remote.ts'
@@ -36,7 +43,7 @@ import { PluginHost } from './plugin/host.ts'
 import { PluginDbs } from './plugin/plugin-dbs.ts'
 import { DeliveryAccounts } from './room/account.ts'
 import type { Actor, Answer } from './room/call.ts'
-import { noCounts } from './room/event.ts'
+import { newMeters } from './room/home.ts'
 import { Homes } from './room/homes.ts'
 import { engineUserId } from './room/rights.ts'
 import { Scheduler } from './room/scheduler.ts'
@@ -68,6 +75,10 @@ export interface Engine {
   readonly store: Store
   /** Undefined without `money`. */
   readonly ledger: OpenLedger | undefined
+  /** Likewise. */
+  readonly billing: EngineBilling | undefined
+  /** Undefined with `media` off. */
+  readonly media: Media | undefined
   readonly metrics: Metrics
   readonly log: Log
   readonly hasPages: boolean
@@ -142,11 +153,19 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
   const { guards, transforms } = host
   const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
   stops.push(() => scheduler.stop())
-  const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
-  const ledger = config.money ? await openLedger({ dir: config.dataDir, clock, log }) : undefined
+  const meters = newMeters()
+  const onBroken = paymentsAlert(log)
+  const ledger = config.money
+    ? await openLedger({ dir: config.dataDir, databaseUrl: config.databaseUrl || undefined, clock, log, onBroken })
+    : undefined
   ledger?.audit.start()
-  if (ledger) stops.push(() => ledger.close())
-  const billing = ledger && billingOf(ledger, host)
+  if (ledger) {
+    stops.push(() => ledger.close(), expireHolds({ clock, ledger, log }))
+    const facts = new Facts({ ledger, store, clock, log })
+    facts.start()
+    stops.push(() => facts.stop())
+  }
+  const billing = ledger && billingOf({ ledger, host, clock, bus, newId, log })
   const hasDevLogin = devLoginAllowed(config, env)
   const hasEveryAddress = config.host === '0.0.0.0' || config.host === '::'
   const pay =
@@ -157,6 +176,8 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
       wallet: (userId) => billing.wallet(userId),
       origin: () => `http://${hasEveryAddress ? `127.0.0.1:${gateway.port}` : origin()}`,
     })
+  const media = mediaOf(config, { clock: liveClock, log })
+  if (media) stops.push(() => media.stop())
   const homes: Homes = new Homes({
     clock,
     newId,
@@ -169,11 +190,15 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
     transforms,
     billing,
     plugins: host.commands,
+    media,
+    log,
     meters,
     onCommitted: (home, events) => host.committed(home, events),
     onError,
   })
   await homes.start()
+  media?.onEvent((event) => homes.onMedia(event))
+  media?.start()
   stops.push(() => homes.stop())
   stops.push(() => host.stop())
   await host.start()
@@ -235,12 +260,19 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
     stops.push(() => crowd.stop())
   }
   pay?.offer(gateway)
+  new SignalHttp({
+    ...{ clock, secret, iceServers: media?.iceServers ?? [] },
+    command: (roomId, head) => new Promise((resolve) => edge.relay.request(roomId, head, resolve)),
+  }).offer(gateway)
   const pages = await loadPages(config.pagesDir)
   for (const method of ['get', 'head'] as const) gateway.route(method, '/*', { bodyBytesMax: 0 }, pages.serve)
   await gateway.listen()
 
   exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses, dbs, ledger })
-  const admin = await startAdmin({ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote })
+  exportMedia(metrics, media, meters.stream)
+  const admin = await startAdmin({
+    ...{ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote, ledger, billing, media },
+  })
   stops.push(() => admin.close())
 
   log.info({ publicPort: gateway.port, adminUrl: admin.url, dataDir: config.dataDir, devLogin: hasDevLogin }, 'started')
@@ -257,6 +289,8 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
     accounts,
     store,
     ledger,
+    billing,
+    media,
     metrics,
     log,
     hasPages: pages.count > 0,

@@ -1,17 +1,16 @@
 import { execFile } from 'node:child_process'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { packageRoot, packageVersion } from './base/package.ts'
+import { programEntry } from './base/worker-entry.ts'
 import { describeOptions } from './config.ts'
 
-const program = join(dirname(fileURLToPath(import.meta.url)), 'main.ts')
+const { file, execArgv } = programEntry(new URL('./main.ts', import.meta.url))
 
 type Ended = { code: number; out: string; err: string }
 function livehouse(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
   const options = { cwd: packageRoot, env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } }
   return new Promise((done) => {
-    execFile(process.execPath, ['--import', 'tsx', program, ...args], options, (error, out, err) => {
+    execFile(process.execPath, [...execArgv, file, ...args], options, (error, out, err) => {
       done({ code: error ? Number(error.code) : 0, out, err })
     })
   })
@@ -22,7 +21,7 @@ describe('livehouse', () => {
     const [bare, help, version] = await Promise.all([livehouse([]), livehouse(['--help']), livehouse(['--version'])])
     expect(bare).toEqual(help)
     expect(help).toMatchObject({ code: 0, err: '' })
-    for (const name of ['serve', 'plugin', 'token', 'crowd', 'doctor']) {
+    for (const name of ['serve', 'plugin', 'media', 'token', 'crowd', 'doctor']) {
       expect(help.out.match(new RegExp(`^  livehouse ${name}`, 'gm'))?.length, `examples of ${name}`).toBeGreaterThanOrEqual(2)
     }
     expect(version).toEqual({ code: 0, out: `${packageVersion()}\n`, err: '' })

@@ -1,13 +1,13 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { packageRoot } from './base/package.ts'
+import { programEntry } from './base/worker-entry.ts'
 
-const program = join(dirname(fileURLToPath(import.meta.url)), 'main.ts')
-const runs = ['--import', 'tsx', program]
+const { file, execArgv } = programEntry(new URL('./main.ts', import.meta.url))
+const runs = [...execArgv, file]
 
 let folder = ''
 const started: ChildProcess[] = []

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The `livehouse` command: serve, plugin, token, crowd, doctor, nats-config. What a command needs is loaded when it runs, so that help is quick and a
+ * The `livehouse` command: serve, plugin, media, backup, restore, token, crowd, doctor, nats-config. What a command needs is loaded when it runs, so that help is quick and a
  * broken native part cannot keep `doctor` from naming it.
  *
  *   livehouse serve --port 9000
@@ -10,6 +10,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseDuration, readArguments } from './arguments.ts'
 import { packageVersion } from './base/package.ts'
+import { backupHelp, restoreHelp } from './cli/backup-help.ts'
+import { mediaHelp, runMediaVerb } from './cli/media.ts'
 import { natsConfig } from './cli/nats-config.ts'
 import { pluginHelp, runPluginVerb } from './cli/plugin.ts'
 import { CommandError, complain, print, stopSignal } from './cli/terminal.ts'
@@ -24,6 +26,17 @@ const commands: Record<string, Command> = {
     summary: 'Write, try, run and approve plugins: livehouse plugin --help.',
     help: pluginHelp,
     run: (argv) => runPluginVerb(argv),
+  },
+  media: { summary: 'Bring the program that moves audio and video.', help: mediaHelp, run: runMediaVerb },
+  backup: {
+    summary: 'Copy everything that must not be lost, while the engine runs.',
+    help: backupHelp,
+    run: async (argv) => (await import('./cli/backup.ts')).backup(argv),
+  },
+  restore: {
+    summary: 'Make a data folder from a backup.',
+    help: restoreHelp,
+    run: async (argv) => (await import('./cli/restore.ts')).restore(argv),
   },
   token: { summary: 'Print a signed token for a user.', help: tokenHelp, run: token },
   crowd: { summary: 'Fill a room with simulated viewers that talk and like.', help: crowdHelp, run: crowd },
@@ -51,6 +64,9 @@ Examples
   livehouse serve --port 9000 --log-danmaku
   livehouse plugin new hello                    a plugin of your own
   livehouse plugin dev ./plugin.ts              an engine to try it in
+  livehouse media build-worker                  what moves audio and video, now instead of at the first start
+  livehouse media build-worker --again
+  livehouse backup /backups/monday              ledger, rooms and plugins, looked through
   livehouse token --user viewer1                a token to sign in with, valid for 1 h
   livehouse token --user ops --scope operator --ttl 15m
   livehouse crowd                               a crowd in the room demo, to see it live
@@ -90,6 +106,7 @@ serve keeps in the data folder: use the same folder.
   --user ID         letters, digits, _ and -, at most 64
   --name NAME       what others see; the id if left out
   --scope SCOPE     operator: the admin API; patrol: moderates in every room; streamer: may create rooms
+                    money:read, money:write, audit:read, backup: those parts of the admin API; several in quotes
   --ttl 1h          30s, 15m, 1h, 7d
   --data-dir DIR    the data folder of serve (.livehouse)
   --config FILE     the configuration of serve

@@ -4,6 +4,7 @@ import type { Metrics } from './base/metrics.ts'
 import type { Addresses } from './edge/addresses.ts'
 import type { Edge } from './edge/edge.ts'
 import type { OpenLedger } from './ledger/open.ts'
+import { isPaymentsOpen } from './pay/open.ts'
 import type { PluginDbs } from './plugin/plugin-dbs.ts'
 import { type Account, type DeliveryAccounts, dispositions } from './room/account.ts'
 import type { HomeMeters } from './room/home.ts'
@@ -25,6 +26,11 @@ export interface Measured {
 function exportLedger(metrics: Metrics, ledger: OpenLedger | undefined): void {
   const stats = () => ledger?.stats()
   metrics.gauge('livehouse_ledger_open', '1 while gifts and recharges can be posted.', () => (ledger?.state === 'open' ? 1 : 0))
+  metrics.gauge(
+    'livehouse_payments_open',
+    '1 while recharges and payouts go through; 0 also when the audit found something broken: an alarm.',
+    () => (isPaymentsOpen(ledger) ? 1 : 0),
+  )
   metrics.gauge('livehouse_ledger_queued', 'Operations that wait for the disk.', () => stats()?.queued ?? 0)
   metrics.total('livehouse_ledger_commits_total', 'Group commits of the ledger.', () => stats()?.commits ?? 0)
   metrics.total('livehouse_ledger_answered_total', 'Operations that were posted or refused.', () => stats()?.answered ?? 0)
@@ -112,6 +118,14 @@ export function exportMetrics(
     metrics.total('livehouse_events_committed_total', 'Room events that got a seq.', () => meters.committed[at as 0], { lane })
   metrics.total('livehouse_ticks_total', 'Ticks that committed something.', () => meters.flushes)
 
+  for (const [outcome, kind] of giftsTurnedAway)
+    metrics.total(
+      'livehouse_gifts_turned_away_total',
+      'Sends refused by their rate or with too many under way, and those whose answer from the ledger was lost.',
+      () => meters.gifts[kind],
+      { outcome },
+    )
+
   metrics.gauge('livehouse_store_queued', 'Writes that wait for the disk.', () => store.stats().queued)
   metrics.total('livehouse_store_commits_total', 'Group commits.', () => store.stats().commits)
   metrics.total('livehouse_store_writes_total', 'Writes in them.', () => store.stats().writes)
@@ -134,6 +148,11 @@ export function exportMetrics(
   )
 }
 
+const giftsTurnedAway = [
+  ['rate', 'limited'],
+  ['busy', 'busy'],
+  ['unanswered', 'unanswered'],
+] as const
 const dbOutcomes = [
   ['done', 'done'],
   ['failed', 'failed'],

@@ -10,16 +10,20 @@ import { commands, events, sessionEvents } from '../schemas/messages.ts'
 import { operatorErrors } from './admin/answers.ts'
 import { createMetrics } from './base/metrics.ts'
 import { envName, type OptionName, options } from './config.ts'
+import { newStreamMeters } from './live/media.ts'
+import { exportMedia } from './media/numbers.ts'
 import { exportMetrics, type Measured } from './metrics.ts'
 import { exportCallbacks } from './pay/payments.ts'
 import { exportRemote } from './plugin/attach-remote.ts'
 import { attachErrors, callErrors, engineCallDocs } from './plugin/call-docs.ts'
 import {
+  busEvents,
   chargedCommands,
   type GuardedCommand,
   grantableDomains,
   guardedCommands,
   isDurable,
+  ledgerEvents,
   systemEvents,
   transformedCommands,
 } from './plugin/hooks.ts'
@@ -66,6 +70,7 @@ function metricRows(): Row[] {
   exportMetrics(metrics, {} as Measured)
   exportRemote(metrics, { plugins: undefined, relay: undefined })
   exportCallbacks(metrics)
+  exportMedia(metrics, undefined, newStreamMeters())
   for (const { name, help } of Object.values(pluginMetrics))
     if (name.endsWith('_total')) metrics.total(name, help, () => 0)
     else metrics.gauge(name, help, () => 0)
@@ -80,7 +85,9 @@ function eventHookRows(): Row[] {
     if (isDurable(t, false)) return 'at least once, in order'
     return isDurable(t, true) ? 'at most once; with `logDanmaku` at least once' : 'at most once'
   }
-  return [...Object.keys(events), ...Object.keys(systemEvents)].map((t) => [`\`${t}\``, delivery(t)])
+  return [...Object.keys(events), ...Object.keys(busEvents), ...Object.keys(systemEvents), ...Object.keys(ledgerEvents)].map(
+    (t) => [`\`${t}\``, delivery(t)],
+  )
 }
 
 const docRows = (docs: Readonly<Record<string, string>>): Row[] => Object.entries(docs).map(([code, doc]) => [`\`${code}\``, doc])

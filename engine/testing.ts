@@ -93,7 +93,7 @@ export interface TestEngine extends Engine {
   admin(method: string, path: string, body?: unknown): Promise<AdminReply>
 }
 
-/** Defaults but for `options`, on free ports, and without a ledger (two threads) unless `money` is on. Give `dataDir` to start twice on one folder; it is then left in place. */
+/** Defaults but for `options`, on free ports, and without a ledger (two threads) unless `money` is on, without a media node (processes) unless `media` is. Give `dataDir` to start twice on one folder; it is then left in place. */
 export async function startTestEngine(options: Partial<Config> = {}, parts: TestParts = {}): Promise<TestEngine> {
   const { clock = new SystemClock(), plugins = [], ...others } = parts
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'livehouse-test-')))
@@ -103,6 +103,7 @@ export async function startTestEngine(options: Partial<Config> = {}, parts: Test
     logLevel: 'silent',
     drainMs: 0,
     money: false,
+    media: false,
     ...atRest(clock),
     ...options,
     dataDir,

@@ -2,7 +2,8 @@
  * RTP straight from ffmpeg or an encoder: a port for sound and one for the picture, for one line of one streamer.
  *
  * A port that takes RTP from whoever comes first could be taken over by a stranger. So: on the loopback everybody on this machine is
- * trusted; elsewhere SRTP with a key of this ingest, or one source address, and packets from another close the port and open it again.
+ * trusted; elsewhere SRTP with a key of this ingest, or one source address. Without SRTP a packet from another address closes the port,
+ * which is opened again after a second.
  *
  * A sender that starts again has another port of its own, and mediasoup keeps to the first: so a line that fell silent has its ports
  * opened anew, with the same numbers and keys.
@@ -38,6 +39,7 @@ export interface OpenIngest {
   ports: readonly Port[]
   /** What the streamer is told. */
   told: Ingest
+  close(): void
 }
 
 const cryptoSuite = 'AES_CM_128_HMAC_SHA1_80'
@@ -50,14 +52,23 @@ const isLoopback = (ip: string) => ip === '127.0.0.1' || ip === '::1'
 
 export async function openIngest(parts: IngestParts): Promise<OpenIngest> {
   const { options, source, videoCodec, again } = parts
-  if (source !== undefined && isIP(source) === 0) throw new SfuProblem('stream.bad_params', 'source: not an address')
+  if (source !== undefined && (typeof source !== 'string' || isIP(source) === 0))
+    throw new SfuProblem('stream.bad_params', 'source: not an address')
   const isSrtp = parts.isSrtp || (source === undefined && !isLoopback(options.listenIp))
   const newKey = () => (isSrtp ? randomBytes(keyBytes).toString('base64') : undefined)
   const keys = { audio: again?.srtp?.audioKeyBase64 ?? newKey(), video: again?.srtp?.videoKeyBase64 ?? newKey() }
   const audio = await openPort(parts, { port: again?.audioPort, rtcpPort: again?.audioRtcpPort, key: keys.audio })
-  const video = await openPort(parts, { port: again?.videoPort, rtcpPort: again?.videoRtcpPort, key: keys.video })
+  const wish = { port: again?.videoPort, rtcpPort: again?.videoRtcpPort, key: keys.video }
+  const video = await openPort(parts, wish).catch((error) => {
+    audio.close()
+    throw error
+  })
   const [audioSsrc, videoSsrc] = [again?.audio.ssrc ?? newSsrc(), again?.video.ssrc ?? newSsrc()]
   return {
+    close() {
+      audio.close()
+      video.close()
+    },
     ports: [
       { kind: 'audio', transport: audio, rtpParameters: audioParameters(audioSsrc) },
       { kind: 'video', transport: video, rtpParameters: videoParameters(videoSsrc, videoCodec) },
@@ -95,8 +106,14 @@ async function openPort({ place, options, source, log }: IngestParts, { port, rt
     comedia: true,
     ...(key === undefined ? {} : { enableSrtp: true, srtpCryptoSuite: cryptoSuite }),
   })
-  if (source !== undefined) closeOnStranger(transport, source, log)
-  if (key !== undefined) await transport.connect({ srtpParameters: { cryptoSuite, keyBase64: key } })
+  // With a key a stranger's packets are none.
+  if (source !== undefined && key === undefined) closeOnStranger(transport, source, log)
+  try {
+    if (key !== undefined) await transport.connect({ srtpParameters: { cryptoSuite, keyBase64: key } })
+  } catch (error) {
+    transport.close()
+    throw error
+  }
   return transport
 }
 

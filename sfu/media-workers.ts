@@ -26,6 +26,7 @@ export interface MediaWorker {
   cpuBps: number
   cpuMs: number
   sampledAt: number
+  startedAt: number
 }
 export interface MediaWorkersParts {
   mediasoup: Pick<typeof import('mediasoup'), 'createWorker'>
@@ -36,11 +37,16 @@ export interface MediaWorkersParts {
 }
 
 const respawnMs = 500
+/** One that died younger is not replaced at once: what killed it may kill the next. */
+const youngMs = 5_000
+/** A room that is to be opened waits so long for the first worker that comes back. */
+const aliveMsMax = 3_000
 
 export class MediaWorkers {
   readonly #parts: MediaWorkersParts
   readonly #all: MediaWorker[] = []
   readonly #respawns = new Set<Timer>()
+  readonly #waiting = new Set<() => void>()
   #isClosed = false
 
   constructor(parts: MediaWorkersParts) {
@@ -58,12 +64,30 @@ export class MediaWorkers {
 
   /** The one with the least to do; `not` is left out (a room that is spread wants another). */
   pick(not: ReadonlySet<MediaWorker> = new Set()): MediaWorker {
-    const { cpuBpsMax } = this.#parts.options
-    const free = this.#all.filter((one) => !not.has(one) && one.cpuBps < cpuBpsMax)
+    const free = this.#all.filter((one) => !not.has(one) && this.isFree(one))
     const [first, ...others] = free
     if (!first) throw new SfuProblem('stream.no_capacity', 'every media worker is busy')
     const loadOf = ({ consumers, transports, rooms }: MediaWorker) => consumers + transports + rooms
     return others.reduce((best, one) => (loadOf(one) < loadOf(best) ? one : best), first)
+  }
+
+  /** Takes more on. */
+  isFree({ cpuBps, worker }: MediaWorker): boolean {
+    return cpuBps < this.#parts.options.cpuBpsMax && !worker.closed
+  }
+
+  /** At once where one is; else when the next is there, or after `aliveMsMax`. */
+  someAlive(): Promise<void> {
+    if (this.#all.length > 0 || this.#isClosed) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel()
+        this.#waiting.delete(done)
+        resolve()
+      }
+      const timer = this.#parts.clock.after(aliveMsMax, done)
+      this.#waiting.add(done)
+    })
   }
 
   async #spawn(place: number): Promise<void> {
@@ -76,10 +100,20 @@ export class MediaWorkers {
     try {
       const server = await worker.createWebRtcServer({ listenInfos })
       if (this.#isClosed) return worker.close()
-      const counts = { rooms: 0, transports: 0, consumers: 0, cpuBps: 0, cpuMs: 0, sampledAt: elapsedMs() }
+      const counts = {
+        rooms: 0,
+        transports: 0,
+        consumers: 0,
+        cpuBps: 0,
+        cpuMs: 0,
+        sampledAt: elapsedMs(),
+        startedAt: elapsedMs(),
+      }
       const one: MediaWorker = { worker, server, place, ...counts }
       worker.on('died', (error) => this.#onDied(one, error))
+      if (worker.closed) throw new Error('it died at once')
       this.#all.push(one)
+      for (const done of [...this.#waiting]) done()
       log.info({ pid: worker.pid, port: portBase === 0 ? undefined : portBase + place }, 'media worker is there')
     } catch (error) {
       worker.close()
@@ -89,14 +123,15 @@ export class MediaWorkers {
 
   #onDied(one: MediaWorker, error: Error): void {
     const { log, onDied } = this.#parts
-    this.#all.splice(this.#all.indexOf(one), 1)
-    if (this.#isClosed) return
+    const at = this.#all.indexOf(one)
+    if (at < 0 || this.#isClosed) return
+    this.#all.splice(at, 1)
     log.error({ pid: one.worker.pid, err: error, rooms: one.rooms }, 'media worker died')
-    this.#respawn(one.place, 0)
+    this.#respawn(one.place, elapsedMs() - one.startedAt < youngMs ? respawnMs : 0)
     onDied(one)
   }
 
-  /** At once the first time, since its rooms wait; then each half second. */
+  /** At once if it had lived well, since its rooms wait; else each half second. */
   #respawn(place: number, afterMs: number): void {
     const { clock, log } = this.#parts
     const timer = clock.after(afterMs, () => {
@@ -130,6 +165,7 @@ export class MediaWorkers {
   close(): void {
     this.#isClosed = true
     for (const timer of this.#respawns) timer.cancel()
+    for (const done of [...this.#waiting]) done()
     for (const { worker } of this.#all.splice(0)) worker.close()
   }
 }

@@ -12,6 +12,7 @@
 import { type Clock, elapsedMs, type Timer } from '../engine/base/clock.ts'
 import type { Log } from '../engine/base/log.ts'
 import type { NodeState, RoomSample, SfuAnswer, SfuAsk, SfuEvent, SfuRequest, SignalAnswer } from '../schemas/sfu.ts'
+import { checkWhole } from './checks.ts'
 import { levelMax } from './degrade.ts'
 import { type MediaWorker, MediaWorkers } from './media-workers.ts'
 import type { SfuOptions } from './options.ts'
@@ -32,6 +33,8 @@ export interface SfuNodeParts {
 type Handlers = { [R in SfuRequest]: (ask: SfuAsk<R>) => Promise<SfuAnswer<R>> | SfuAnswer<R> }
 
 const sampleEveryMs = 2_000
+/** Requests to workers in one sample: 0.1 ms of our CPU each. */
+const statsPerSampleMax = 500
 const roomPattern = /^[A-Za-z0-9_-]{1,64}$/
 
 export class SfuNode {
@@ -42,6 +45,7 @@ export class SfuNode {
   readonly #handlers: Partial<Handlers>
   #nodeLevel = 0
   #sampling: Timer | undefined
+  #samples = 0
   #isClosed = false
 
   constructor(parts: SfuNodeParts) {
@@ -85,8 +89,10 @@ export class SfuNode {
     }
     return {
       'node.describe': async () => ({ state: this.#state, workers: await this.workers.sample(), rooms: this.rooms.size }),
-      'room.open': async ({ room }) => ({ rtpCapabilities: (await this.#open(room)).rtpCapabilities }),
-      'room.close': ({ room }) => {
+      'room.open': async (ask) => ({ rtpCapabilities: (await this.#open(ask)).rtpCapabilities }),
+      'room.close': async ({ room }) => {
+        // What is being opened is closed too.
+        await this.#opening.get(room)?.catch(() => undefined)
         this.rooms.get(room)?.close()
         this.rooms.delete(room)
         return {}
@@ -138,36 +144,38 @@ export class SfuNode {
     return room
   }
 
-  async #open(id: string): Promise<Room> {
-    if (!roomPattern.test(id)) throw new SfuProblem('stream.bad_params', 'not an id of a room')
+  async #open({ room: id, bitrateMax }: SfuAsk<'room.open'>): Promise<Room> {
+    if (typeof id !== 'string' || !roomPattern.test(id)) throw new SfuProblem('stream.bad_params', 'not an id of a room')
+    if (bitrateMax !== undefined) checkWhole(bitrateMax, Number.MAX_SAFE_INTEGER, 'bitrateMax')
     const known = this.rooms.get(id) ?? this.#opening.get(id)
     if (known) return known
     if (this.rooms.size + this.#opening.size >= this.#parts.options.roomsMax)
       throw new SfuProblem('stream.no_capacity', 'the node has as many rooms as it can')
-    const { options, clock, log, emit } = this.#parts
-    const opening = Room.open(id, { options, clock, log, emit, workers: this.workers })
+    const opening = this.#openNew(id, bitrateMax).finally(() => this.#opening.delete(id))
     this.#opening.set(id, opening)
-    try {
-      const room = await opening
-      if (this.#isClosed) {
-        room.close()
-        throw gone('room')
-      }
-      this.rooms.set(id, room)
-      if (this.#nodeLevel > 0) await room.degrade(this.#nodeLevel, 'node')
-      return room
-    } finally {
-      this.#opening.delete(id)
-    }
+    return opening
   }
 
-  async #degrade({ room, level }: SfuAsk<'node.degrade'>): Promise<Record<string, never>> {
+  async #openNew(id: string, bitrateMax = Number.POSITIVE_INFINITY): Promise<Room> {
+    const { options, clock, log, emit } = this.#parts
+    const own = { ...options, bitrateMax: Math.min(options.bitrateMax, bitrateMax) }
+    const room = await Room.open(id, { options: own, clock, log, emit, workers: this.workers })
+    if (this.#isClosed || room.places.main.router.closed) {
+      room.close()
+      throw this.#isClosed ? gone('room') : new SfuProblem('stream.unavailable', 'the media worker died')
+    }
+    this.rooms.set(id, room)
+    room.degrade(this.#nodeLevel, 'node')
+    return room
+  }
+
+  #degrade({ room, level }: SfuAsk<'node.degrade'>): Record<string, never> {
     if (!Number.isInteger(level) || level < 0 || level > levelMax)
       throw new SfuProblem('stream.bad_params', `level: 0 to ${levelMax}`)
-    if (room !== undefined) await this.#room(room).degrade(level, 'room')
+    if (room !== undefined) this.#room(room).degrade(level, 'room')
     else {
       this.#nodeLevel = level
-      await Promise.all([...this.rooms.values()].map((one) => one.degrade(level, 'node')))
+      for (const one of this.rooms.values()) one.degrade(level, 'node')
     }
     return {}
   }
@@ -193,8 +201,9 @@ export class SfuNode {
     const startedAt = elapsedMs()
     const workers = await this.workers.sample()
     const rooms: RoomSample[] = []
-    for (const room of [...this.rooms.values()]) {
-      const sample = await sampleRoom(room, startedAt)
+    const budget = { left: statsPerSampleMax }
+    for (const room of inTurn([...this.rooms.values()], this.#samples++)) {
+      const sample = await sampleRoom(room, startedAt, budget)
       if (sample) rooms.push(sample)
     }
     if (!this.#isClosed) this.#parts.emit({ t: 'sample', rooms, workers })
@@ -207,4 +216,10 @@ export class SfuNode {
     this.rooms.clear()
     this.workers.close()
   }
+}
+
+/** Another one first each time: what is left out once comes first another time. */
+function inTurn<T>(all: readonly T[], turn: number): T[] {
+  const at = all.length === 0 ? 0 : turn % all.length
+  return [...all.slice(at), ...all.slice(0, at)]
 }

@@ -38,8 +38,12 @@ export class Peer {
   readonly consumers = new Map<string, PeerConsumer>()
   /** Of its device, to receive. */
   rtpCapabilities: types.RtpCapabilities | undefined
+  /** What it sent more than it may, since when. */
+  overBitrateSinceMs: number | undefined
   /** Things that are being made: they count against the bounds already. */
   readonly #making: Record<PeerThing, number> = { transport: 0, producer: 0, consumer: 0 }
+  /** Why things close that close now. */
+  #cause: string | undefined
   readonly #onClosed: (what: PeerThing, id: string, reason: string) => void
 
   constructor(id: string, onClosed: (what: PeerThing, id: string, reason: string) => void) {
@@ -84,15 +88,17 @@ export class Peer {
   addTransport(transport: types.WebRtcTransport, place: Place): void {
     this.transports.set(transport.id, { transport, place })
     place.media.transports++
+    place.transports++
     const end = (reason: string) => {
-      if (this.transports.delete(transport.id)) {
-        place.media.transports--
-        transport.close()
-        this.#onClosed('transport', transport.id, reason)
-      }
+      if (!this.transports.delete(transport.id)) return
+      place.media.transports--
+      place.transports--
+      transport.close()
+      this.#onClosed('transport', transport.id, this.#cause ?? reason)
     }
-    transport.on('routerclose', () => end('room closed'))
-    transport.on('listenserverclose', () => end('room closed'))
+    // When the room ends nobody is told of each transport: what is told is of viewers on another worker, or of a layout.
+    transport.on('routerclose', () => end('media worker died'))
+    transport.on('listenserverclose', () => end('media worker died'))
     transport.on('dtlsstatechange', (state) => (state === 'failed' || state === 'closed') && end(`dtls ${state}`))
     // Consent was not renewed for 30 s, or the client closed it.
     transport.on('icestatechange', (state) => state === 'disconnected' && end('ice disconnected'))
@@ -102,7 +108,7 @@ export class Peer {
   addProducer(producer: types.Producer, feed: Feed): void {
     this.producers.set(producer.id, { producer, feed })
     producer.observer.on('close', () => {
-      if (this.producers.delete(producer.id)) this.#onClosed('producer', producer.id, 'closed')
+      if (this.producers.delete(producer.id)) this.#onClosed('producer', producer.id, this.#cause ?? 'closed')
     })
   }
 
@@ -118,6 +124,14 @@ export class Peer {
       place.consumers--
       if (this.consumers.delete(consumer.id)) this.#onClosed('consumer', consumer.id, reason)
     })
+  }
+
+  /** All that it sends, and the ways it came. */
+  cut(reason: string): void {
+    this.#cause = reason
+    for (const { producer } of [...this.producers.values()]) producer.close()
+    for (const { transport } of [...this.transports.values()]) if (transport.appData['direction'] === 'send') transport.close()
+    this.#cause = undefined
   }
 
   close(): void {

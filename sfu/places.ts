@@ -7,11 +7,13 @@
 import type { types } from 'mediasoup'
 import { roomCodecs } from './codecs.ts'
 import type { MediaWorker, MediaWorkers } from './media-workers.ts'
+import { SfuProblem } from './problem.ts'
 
 export interface Place {
   readonly media: MediaWorker
   readonly router: types.Router
   consumers: number
+  transports: number
   /** Producers of the main router that are piped here, by their id. */
   readonly piped: Map<string, Promise<string>>
 }
@@ -31,6 +33,7 @@ export class Places {
   }
 
   static async open(workers: MediaWorkers, consumersMax: number): Promise<Places> {
+    await workers.someAlive()
     return new Places(await newPlace(workers.pick()), workers, consumersMax)
   }
 
@@ -38,19 +41,27 @@ export class Places {
     return [this.main, ...this.#others]
   }
 
-  /** The fullest that has a place left, so that pipes are few; when all are full, the least full. */
+  /** The first that has a place left, so that pipes are few; when all are full, the least full. Throws when all are busy. */
   async forViewer(): Promise<Place> {
-    const open = this.all.find(({ consumers }) => consumers < this.#consumersMax)
+    const open = this.#free.find((place) => loadOf(place) < this.#consumersMax)
     if (open) return open
     this.#growing ??= this.#grow().finally(() => (this.#growing = undefined))
     const grown = await this.#growing
-    return grown ?? this.all.reduce((least, one) => (one.consumers < least.consumers ? one : least))
+    if (grown) return grown
+    const [first, ...others] = this.#free
+    if (!first) throw new SfuProblem('stream.no_capacity', 'every media worker is busy')
+    return others.reduce((least, one) => (loadOf(one) < loadOf(least) ? one : least), first)
+  }
+
+  get #free(): readonly Place[] {
+    return this.all.filter(({ media }) => this.#workers.isFree(media))
   }
 
   async #grow(): Promise<Place | undefined> {
     const taken = new Set(this.all.map(({ media }) => media))
-    if (this.#workers.all.every((media) => taken.has(media))) return undefined
+    if (!this.#workers.all.some((media) => !taken.has(media) && this.#workers.isFree(media))) return undefined
     const place = await newPlace(this.#workers.pick(taken))
+    if (place.router.closed) return undefined
     if (this.#isClosed) {
       closePlace(place)
       return undefined
@@ -95,10 +106,13 @@ export class Places {
   }
 }
 
+/** A viewer whose consumers are still to come counts as the two that it will have. */
+const loadOf = ({ consumers, transports }: Place): number => Math.max(consumers, transports * 2)
+
 async function newPlace(media: MediaWorker): Promise<Place> {
   const router = await media.worker.createRouter({ mediaCodecs: roomCodecs })
   media.rooms++
-  return { media, router, consumers: 0, piped: new Map() }
+  return { media, router, consumers: 0, transports: 0, piped: new Map() }
 }
 
 function closePlace({ media, router }: Place): void {

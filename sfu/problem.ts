@@ -13,6 +13,18 @@ export class SfuProblem extends Error {
 
 export const gone = (what: string): SfuProblem => new SfuProblem('stream.gone', `no such ${what}`)
 
+/** A worker refuses parameters of clients with an error that has no name of its own. */
+export async function byClient<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    const { name, message } = Object(error) as { name?: unknown; message?: unknown }
+    if (name !== 'Error') throw error
+    const text = String(message).slice(0, 200)
+    throw new SfuProblem(/not found/.test(text) ? 'stream.gone' : 'stream.bad_params', text)
+  }
+}
+
 /** mediasoup throws a TypeError on parameters that are none, and an UnsupportedError on codecs that the room does not have. */
 export function asProblem(error: unknown): SfuProblem {
   if (error instanceof SfuProblem) return error

@@ -27,13 +27,16 @@ export class ShownTrack {
   /** What feeds it now. */
   from: Source | undefined
   endTimer: Timer | undefined
+  /** When something went out. */
+  sentAtMs = 0
   readonly #codec: types.RtpCodecParameters
 
   constructor(producer: types.Producer, codec: types.RtpCodecParameters, ssrcs: readonly number[]) {
     this.producer = producer
     this.kind = producer.kind
     this.#codec = codec
-    this.outs = ssrcs.map((ssrc) => ({ splice: new Splice({ ssrc, clockRate: codec.clockRate }), waits: true }))
+    const overlap = this.kind === 'video' ? 'press' : 'drop'
+    this.outs = ssrcs.map((ssrc) => ({ splice: new Splice({ ssrc, clockRate: codec.clockRate, overlap }), waits: true }))
   }
 
   get mimeType(): string {
@@ -45,8 +48,9 @@ export class ShownTrack {
     return codec.payloadType === this.#codec.payloadType
   }
 
+  /** A layer that its source has is not shown yet. */
   get isWaiting(): boolean {
-    return this.outs.some(({ waits }) => waits)
+    return this.outs.slice(0, this.from?.streams).some(({ waits }) => waits)
   }
 
   begin(source: Source): void {

@@ -3,9 +3,10 @@
  *
  *     line's producer -> consumer on a direct transport -> splice -> producer on the same transport -> viewers' consumers
  *
- * Each packet of a line passes through here once (about 120 a second for 1 Mbit/s), whatever the number of viewers. A line that is not
- * shown is held since its last key frame (`held.ts`), so a switch shows a picture at once and asks for nothing; viewers negotiate nothing.
- * A picture with several layers (simulcast) keeps each of them as a stream of its own.
+ * Each packet of a line passes through here once (about 120 a second for 1 Mbit/s), whatever the number of viewers. Where there are two
+ * lines, each is held since its last key frame (`held.ts`), so a switch shows a picture at once and asks for nothing; viewers negotiate
+ * nothing. A line that is well stays on until the other has a whole picture to begin with. A picture with several layers (simulcast) keeps
+ * each of them as a stream of its own.
  *
  *     const program = new Program({ router, clock, log, onTrack, onLines, onSwitched })
  *     await program.attach({ line: 'primary', source: 'cam', producer, ownerId, via: 'whip' })     // until the producer closes
@@ -17,7 +18,7 @@ import type { StreamLineShape } from '../schemas/messages.ts'
 import type { LineName, MediaKind } from '../schemas/sfu.ts'
 import { isKeyPacket } from './key-frames.ts'
 import { type LineCause, type LineChange, Lines } from './lines.ts'
-import { SfuProblem } from './problem.ts'
+import { gone, SfuProblem } from './problem.ts'
 import { codecName, newTrack, type ShownTrack } from './program-track.ts'
 import { Source } from './source.ts'
 import { senderReport, ssrcOf } from './splice.ts'
@@ -41,10 +42,17 @@ export interface ProgramParts {
 }
 
 const tickEveryMs = 100
+/** To read what arrived while we stood still. */
+const catchUpMs = 20
 const reportEveryMs = 1_000
 const linesEveryMs = 2_000
 /** A track outlives its last source this long: who comes back finds the viewers where they were. */
 const keepTrackMs = 15_000
+/** Of a line that is waited for; publishers are asked once a second at most, whatever is wanted here. */
+const askEveryMs = 500
+/** A browser makes no key frame unasked: what is held of a line that stands by would grow, and be sent in one go. */
+const heldMsMax = 4_000
+const retryTrackMs = 1_000
 const messageBytesMax = 262_144
 const kinds: readonly MediaKind[] = ['audio', 'video']
 const lineNames: readonly LineName[] = ['primary', 'backup']
@@ -55,12 +63,19 @@ export class Program {
   readonly #sources: Source[] = []
   readonly #tracks = new Map<MediaKind, ShownTrack>()
   readonly #making = new Set<MediaKind>()
+  readonly #retryAt = new Map<MediaKind, number>()
   readonly #selected = new Map<LineName, string>()
   #direct: Promise<types.DirectTransport> | undefined
   #tick: Timer | undefined
   #reportAt = 0
   #linesAt = 0
+  #askAt = 0
+  #tickedAt = 0
+  #wasLate = false
   #toldLines = ''
+  /** What feeds the tracks. Behind what `Lines` says while the other has no picture to begin with. */
+  #onAir: LineName | undefined
+  #pending: { to: LineName; cause: LineCause } | undefined
   /** A switch whose first packet has not come yet. */
   #switching: { from: LineName; to: LineName; cause: LineCause; lastOutMs: number } | undefined
   #lastOutMs = 0
@@ -72,7 +87,7 @@ export class Program {
   }
 
   get line(): LineName | undefined {
-    return this.#lines.shown
+    return this.#lines.shown === undefined ? undefined : this.#onAir
   }
 
   get lines(): readonly StreamLineShape[] {
@@ -84,22 +99,41 @@ export class Program {
     })
   }
 
+  /** How much later the picture of the line on air comes than its sound, by the clock of its sender; undefined: it does not tell. */
+  get avSkewMs(): number | undefined {
+    const [picture, sound] = [this.#tracks.get('video')?.from?.delayMs, this.#tracks.get('audio')?.from?.delayMs]
+    return picture === undefined || sound === undefined ? undefined : Math.round(picture - sound)
+  }
+
   /** Rejects with `stream.line_taken`, or `stream.codec` when the other line sends another codec. */
   async attach({ line, source: name, producer, ownerId, via }: Attach): Promise<void> {
-    const taken = this.#sources.find((other) => other.line === line && other.ownerId !== ownerId)
-    if (taken) throw new SfuProblem('stream.line_taken', `${line} is taken`)
+    this.#mustBeFree(line, ownerId)
     const direct = await this.#transport()
     const { rtpCapabilities } = this.#parts.router
     const consumer = await direct.consume({ producerId: producer.id, rtpCapabilities, pipe: true })
-    const source = new Source({ line, name, producer, consumer, ownerId, via })
-    const wanted = this.#codecBeside(source)
-    if (wanted !== undefined) {
+    try {
+      // Others may have come meanwhile.
+      this.#mustBeFree(line, ownerId)
+      if (producer.closed || consumer.closed || this.#isClosed) throw gone('publisher')
+      this.#add(new Source({ line, name, producer, consumer, ownerId, via }))
+    } catch (error) {
       consumer.close()
-      throw new SfuProblem('stream.codec', `the other line sends ${wanted}`)
+      throw error
     }
-    if (producer.closed || this.#isClosed) return consumer.close()
+  }
+
+  #mustBeFree(line: LineName, ownerId: string): void {
+    // A source that is closed leaves a turn later: mediasoup tells of it after the answer that brought us here.
+    const taken = this.#sources.find((other) => other.line === line && other.ownerId !== ownerId && !other.producer.closed)
+    if (taken) throw new SfuProblem('stream.line_taken', `${line} is taken`)
+  }
+
+  #add(source: Source): void {
+    const { line, producer, consumer, kind } = source
+    const wanted = this.#codecBeside(source)
+    if (wanted !== undefined) throw new SfuProblem('stream.codec', `the other line sends ${wanted}`)
     this.#sources.push(source)
-    if (producer.kind === 'video') this.#selected.set(line, producer.id)
+    if (kind === 'video') this.#selected.set(line, producer.id)
     this.#lines.opened(line)
     consumer.on('rtp', (packet) => this.#onPacket(source, packet))
     consumer.observer.on('close', () => this.#detach(source))
@@ -108,34 +142,45 @@ export class Program {
   }
 
   #transport(): Promise<types.DirectTransport> {
-    this.#direct ??= this.#openDirect()
+    this.#direct ??= this.#openDirect().catch((error) => {
+      this.#direct = undefined
+      throw error
+    })
     return this.#direct
   }
 
   async #openDirect(): Promise<types.DirectTransport> {
     const direct = await this.#parts.router.createDirectTransport({ maxMessageSize: messageBytesMax })
+    if (this.#isClosed) direct.close()
     direct.on('rtcp', (packet) => this.#onRtcp(packet))
     return direct
   }
 
   /** What the other line sends of this kind, when that is something else. */
   #codecBeside(source: Source): string | undefined {
-    const beside = this.#sources.find(({ kind, line }) => kind === source.kind && line !== source.line)
+    const beside = this.#sources.find(
+      ({ kind, line, producer }) => kind === source.kind && line !== source.line && !producer.closed,
+    )
     return beside && beside.codec.payloadType !== source.codec.payloadType ? codecName(beside.codec) : undefined
   }
 
   /** When the first packet is there: a line that nothing arrives on shows nobody anything. */
   #makeTrack(source: Source): void {
-    if (this.#making.has(source.kind)) return
+    if (this.#making.has(source.kind) || elapsedMs() < (this.#retryAt.get(source.kind) ?? 0)) return
     this.#making.add(source.kind)
     this.#newTrack(source)
-      .catch((error) => this.#parts.log.error({ err: error }, 'a track of the show cannot be made'))
+      .catch((error) => {
+        // Each packet asks for it.
+        this.#retryAt.set(source.kind, elapsedMs() + retryTrackMs)
+        if (!this.#isClosed) this.#parts.log.error({ err: error }, 'a track of the show cannot be made')
+      })
       .finally(() => this.#making.delete(source.kind))
   }
 
   async #newTrack(source: Source): Promise<void> {
     const track = await newTrack(await this.#transport(), source)
     if (this.#isClosed || !this.#sources.includes(source)) return track.close()
+    track.sentAtMs = elapsedMs()
     this.#tracks.set(source.kind, track)
     this.#parts.onTrack(track.producer, source.ownerId)
     if (this.#isShown(source)) this.#showNow(source)
@@ -183,15 +228,24 @@ export class Program {
 
   #onPacket(source: Source, packet: Buffer): void {
     const now = elapsedMs()
-    source.heard(packet.length, now)
     const stream = source.streamOf(ssrcOf(packet))
+    source.heard(packet, stream, now)
     if (stream === undefined) return
+    const isShown = this.#isShown(source)
+    const isFed = isShown && this.#tracks.get(source.kind)?.from === source
+    // A line alone has nobody to give way to.
+    if (!isFed || this.#hasTwo) source.hold(stream, packet, now)
+    else source.forgetHeld()
     // Sound alone keeps no line up that had a picture.
     if (source.kind === 'video' || !this.#hasVideo(source.line)) this.#lines.heard(source.line, now)
-    const track = this.#tracks.get(source.kind)
-    if (this.#isShown(source) && track?.from === source) return this.#sendOn(track, stream, packet, now)
-    source.hold(stream, packet)
-    if (this.#isShown(source)) this.#showNow(source)
+    if (isFed) this.#sendOn(this.#tracks.get(source.kind) as ShownTrack, stream, packet, now)
+    else if (this.#pending?.to === source.line && this.#canBegin(source.line)) this.#goTo(this.#pending)
+    else if (isShown) this.#showNow(source)
+  }
+
+  get #hasTwo(): boolean {
+    const [first] = this.#sources
+    return this.#sources.some(({ line }) => line !== first?.line)
   }
 
   #sendOn(track: ShownTrack, stream: number, packet: Buffer, now: number): void {
@@ -200,7 +254,7 @@ export class Program {
     if (out.waits) {
       if (track.kind === 'video' && !isKeyPacket(track.mimeType, packet)) return
       out.waits = false
-      out.splice.begin(packet, now)
+      out.splice.begin(packet, now, track.from?.clockOf(stream))
     }
     const next = out.splice.next(packet, now)
     if (next) this.#send(track, next, now)
@@ -214,15 +268,16 @@ export class Program {
       this.#parts.onSwitched({ from, to, cause, gapMs: Math.max(0, Math.round(now - lastOutMs)) })
     }
     if (track.kind === 'video' || !this.#tracks.has('video')) this.#lastOutMs = now
-    track.producer.send(packet)
+    track.sentAtMs = now
+    if (!track.producer.closed) track.producer.send(packet)
   }
 
   #hasVideo(line: LineName): boolean {
-    return this.#sources.some((source) => source.line === line && source.kind === 'video')
+    return this.#sources.some((source) => source.line === line && source.kind === 'video' && source.heardAtMs !== undefined)
   }
 
   #isShown({ line, kind, producer }: Source): boolean {
-    return line === this.#lines.shown && (kind === 'audio' || this.#selected.get(line) === producer.id)
+    return line === this.#onAir && (kind === 'audio' || this.#selected.get(line) === producer.id)
   }
 
   // ------------------------------------------------------------------ switching
@@ -239,13 +294,39 @@ export class Program {
     const source = this.#sources.find(({ producer, kind }) => producer.id === producerId && kind === 'video')
     if (!source) throw new SfuProblem('stream.gone', 'no picture of a line')
     this.#selected.set(source.line, producerId)
-    if (source.line === this.#lines.shown) this.#showNow(source)
+    if (this.#isShown(source)) this.#showNow(source)
   }
 
   #onChange({ from, to, cause }: LineChange): void {
-    if (from !== undefined) this.#switching = { from, to, cause, lastOutMs: this.#lastOutMs }
-    for (const source of this.#sources) if (this.#isShown(source)) this.#showNow(source)
+    const isWell = from !== undefined && this.#onAir !== undefined && this.#lines.stateOf(this.#onAir) === 'up'
+    this.#pending = undefined
+    if (!isWell || to === this.#onAir || this.#canBegin(to)) this.#goTo({ to, cause, isNew: from === undefined })
+    else {
+      this.#pending = { to, cause }
+      this.#askAt = 0
+    }
     this.#tellLines()
+  }
+
+  #goTo({ to, cause, isNew = false }: { to: LineName; cause: LineCause; isNew?: boolean }): void {
+    const from = this.#onAir
+    this.#pending = undefined
+    this.#onAir = to
+    if (from !== undefined && from !== to && !isNew) this.#switching = { from, to, cause, lastOutMs: this.#lastOutMs }
+    // The picture first: what is held of it may be much.
+    for (const kind of ['video', 'audio']) for (const source of this.#shownOf(kind as MediaKind)) this.#showNow(source)
+    this.#tellLines()
+  }
+
+  #shownOf(kind: MediaKind): readonly Source[] {
+    return this.#sources.filter((source) => source.kind === kind && this.#isShown(source))
+  }
+
+  #canBegin(line: LineName): boolean {
+    return this.#sources.every((source) => {
+      const isPicture = source.line === line && source.kind === 'video' && this.#selected.get(line) === source.producer.id
+      return !isPicture || source.heardAtMs === undefined || source.canBegin
+    })
   }
 
   /** What was held goes out at once; without it the next key frame begins. */
@@ -262,12 +343,13 @@ export class Program {
     track.endTimer?.cancel()
     track.begin(source)
     const now = elapsedMs()
-    for (const [stream, held] of source.takeHeld()) {
+    for (const [stream, held] of source.copyHeld()) {
       const out = track.outOf(stream)
       if (!out) continue
       out.waits = false
-      for (const packet of out.splice.replay(held, now)) this.#send(track, packet, now)
+      for (const packet of out.splice.replay(held, now, source.clockOf(stream))) this.#send(track, packet, now)
     }
+    if (!this.#hasTwo) source.forgetHeld()
     if (source.kind === 'video' && track.isWaiting) this.#askKeyFrame(source)
   }
 
@@ -280,7 +362,8 @@ export class Program {
     if (track?.from) this.#askKeyFrame(track.from)
   }
 
-  #askKeyFrame({ consumer }: Source): void {
+  #askKeyFrame({ consumer, via }: Source): void {
+    if (via === 'rtp' || consumer.closed) return
     // It may be closing; then nobody needs one.
     consumer.requestKeyFrame().catch(() => undefined)
   }
@@ -289,25 +372,55 @@ export class Program {
 
   #armTick(): void {
     if (this.#tick || this.#isClosed) return
-    this.#tick = this.#parts.clock.after(tickEveryMs, () => {
+    this.#tick = this.#parts.clock.after(this.#wasLate ? catchUpMs : tickEveryMs, () => {
       this.#tick = undefined
       this.#onTick()
       if (this.#sources.length > 0) this.#armTick()
+      else this.#tickedAt = 0
     })
   }
 
   #onTick(): void {
     const now = elapsedMs()
+    const isLate = now - this.#tickedAt > 2 * tickEveryMs && !this.#wasLate
+    this.#wasLate = isLate && this.#tickedAt > 0
+    this.#tickedAt = now
+    // We stood still, and what arrived meanwhile has not been read: nothing is said about lines before it is.
+    if (this.#wasLate) return
     this.#lines.tick(now)
+    if (this.#pending && this.#onAir && this.#lines.stateOf(this.#onAir) !== 'up') this.#goTo(this.#pending)
+    this.#askForKeyFrames(now)
     if (now >= this.#reportAt) {
       this.#reportAt = now + reportEveryMs
-      void this.#report(now)
+      this.#report(now).catch((error) => this.#parts.log.debug({ err: error }, 'no sender report'))
     }
     if (now >= this.#linesAt) {
       this.#linesAt = now + linesEveryMs
       for (const source of this.#sources) source.measure(now)
+      this.#endSilent(now)
     }
     this.#tellLines()
+  }
+
+  #askForKeyFrames(now: number): void {
+    if (now < this.#askAt) return
+    this.#askAt = now + askEveryMs
+    const track = this.#tracks.get('video')
+    for (const source of this.#sources) {
+      const isMissed = track?.from === source ? track.isWaiting : this.#pending?.to === source.line && !source.canBegin
+      const isLong = this.#hasTwo && source.isHeldSince(now - heldMsMax)
+      if (source.kind === 'video' && (isMissed || isLong)) this.#askKeyFrame(source)
+    }
+  }
+
+  /** Ports stay open when their sender has gone; a track that nobody feeds does not. */
+  #endSilent(now: number): void {
+    for (const [kind, track] of this.#tracks) {
+      const isByRtp = this.#sources.every((source) => source.kind !== kind || source.via === 'rtp')
+      if (!isByRtp || now - track.sentAtMs < keepTrackMs) continue
+      this.#tracks.delete(kind)
+      track.close()
+    }
   }
 
   /** mediasoup needs them to change between the layers of a picture. */

@@ -22,13 +22,14 @@ import type {
   SfuEvent,
   TransportParams,
 } from '../schemas/sfu.ts'
+import { checkFeed, checkId, checkLine, checkObject, checkOneOf, checkWhole } from './checks.ts'
 import { capOf, type LayerCap } from './degrade.ts'
-import { openIngest } from './ingest.ts'
+import { type OpenIngest, openIngest } from './ingest.ts'
 import type { MediaWorker, MediaWorkers } from './media-workers.ts'
 import type { SfuOptions } from './options.ts'
 import { Peer, type PeerConsumer, type PeerThing } from './peer.ts'
 import { type Place, Places } from './places.ts'
-import { gone, SfuProblem } from './problem.ts'
+import { byClient, gone, SfuProblem } from './problem.ts'
 import { Program, type Via } from './program.ts'
 import { Signals } from './signals.ts'
 
@@ -44,12 +45,15 @@ const initialOutgoingBitrate = 1_000_000
 /** Asked of a publisher at most this often, however many viewers want one. */
 const keyFrameRequestDelayMs = 1_000
 
-interface OpenedIngest {
+/** A stranger that knows a port would close it over and over. */
+const reopenAfterMs = 1_000
+/** Of scalable coding; mediasoup knows no more. */
+const layersMax = 8
+
+interface OpenedIngest extends OpenIngest {
   readonly ask: SfuAsk<'ingest.open'>
-  readonly told: Ingest
   /** Something came since its ports were opened. */
   wasUp: boolean
-  close(): void
 }
 interface Track {
   shape: MediaTrackShape
@@ -66,15 +70,19 @@ export class Room {
   readonly #parts: RoomParts
   readonly #tracks = new Map<string, Track>()
   readonly #ingests = new Map<string, OpenedIngest>()
+  readonly #openingIngests = new Map<string, Promise<Ingest>>()
+  /** Bits a second, of one publisher. */
+  readonly bitrateMax: number
   #level = 0
   #nodeLevel = 0
   isClosed = false
 
   private constructor(id: string, places: Places, parts: RoomParts) {
     this.id = id
+    this.bitrateMax = parts.options.bitrateMax
     this.places = places
     this.#parts = parts
-    const { clock, emit } = parts
+    const { clock } = parts
     this.signals = new Signals(this, clock)
     this.program = new Program({
       router: places.main.router,
@@ -82,16 +90,26 @@ export class Room {
       log: parts.log.child({ room: id }),
       onTrack: (producer, ownerId) => this.#openTrack(producer, { userId: ownerId, source: 'main' }),
       onLines: (lines, line) => {
-        emit({ t: 'line.changed', room: id, lines, line })
+        this.#emit({ t: 'line.changed', room: id, lines, line })
         this.#onLines(lines)
       },
-      onSwitched: (change) => emit({ t: 'line.switched', room: id, ...change }),
+      onSwitched: (change) => this.#emit({ t: 'line.switched', room: id, ...change }),
     })
   }
 
+  /** `parts.options.bitrateMax` is this room's. */
   static async open(id: string, parts: RoomParts): Promise<Room> {
     const places = await Places.open(parts.workers, parts.options.consumersPerRouterMax)
     return new Room(id, places, parts)
+  }
+
+  /** Ended, or about to be: its worker died. What closes with it is told with one word, `room.lost`. */
+  get #isOver(): boolean {
+    return this.isClosed || this.places.main.router.closed
+  }
+
+  #emit(event: SfuEvent): void {
+    if (!this.#isOver) this.#parts.emit(event)
   }
 
   get rtpCapabilities(): Media {
@@ -109,6 +127,8 @@ export class Room {
   peer(id: string): Peer {
     const known = this.peers.get(id)
     if (known) return known
+    checkId(id, 'peer')
+    if (this.#isOver) throw gone('room')
     if (this.peers.size >= this.#parts.options.peersPerRoomMax)
       throw new SfuProblem('stream.no_capacity', 'the room has as many media clients as it can')
     const peer = new Peer(id, (what, thing, reason) => this.#closed(peer, what, thing, reason))
@@ -125,12 +145,13 @@ export class Room {
   closePeer(id: string): void {
     const peer = this.peers.get(id)
     this.peers.delete(id)
-    this.#ingests.get(id)?.close()
-    this.#ingests.delete(id)
+    this.#closeIngest(id)
     peer?.close()
   }
 
   async createTransport({ peer: peerId, direction, rtpCapabilities }: SfuAsk<'transport.create'>): Promise<TransportParams> {
+    checkOneOf(direction, ['send', 'recv'], 'direction')
+    if (rtpCapabilities !== undefined) checkObject(rtpCapabilities, 'rtpCapabilities')
     const peer = this.peer(peerId)
     if (rtpCapabilities) peer.rtpCapabilities = rtpCapabilities as types.RtpCapabilities
     const transport = await this.openTransport(peer, direction)
@@ -154,21 +175,28 @@ export class Room {
         initialAvailableOutgoingBitrate: initialOutgoingBitrate,
         appData: { direction },
       })
-      if (direction === 'send') await transport.setMaxIncomingBitrate(this.#parts.options.bitrateMax)
-      // The peer may have left, and the room ended, meanwhile.
-      if (this.isClosed || this.peers.get(peer.id) !== peer) {
+      try {
+        if (direction === 'send') await transport.setMaxIncomingBitrate(this.bitrateMax)
+        this.#mustBeThere(peer, transport)
+      } catch (error) {
         transport.close()
-        throw gone('client')
+        throw error
       }
       peer.addTransport(transport, place)
       return transport
     })
   }
 
+  /** A peer may have left, the room have ended or the worker have died while something was made. */
+  #mustBeThere(peer: Peer, made: { readonly closed: boolean }): void {
+    if (this.#isOver || this.peers.get(peer.id) !== peer) throw gone('client')
+    if (made.closed) throw gone('transport')
+  }
+
   async connectTransport({ peer, transport, dtlsParameters }: SfuAsk<'transport.connect'>): Promise<void> {
-    await this.known(peer)
-      .transport(transport)
-      .transport.connect({ dtlsParameters: dtlsParameters as unknown as types.DtlsParameters })
+    checkObject(dtlsParameters, 'dtlsParameters')
+    const { transport: to } = this.known(peer).transport(transport)
+    await byClient(to.connect({ dtlsParameters: dtlsParameters as unknown as types.DtlsParameters }))
   }
 
   async restartIce({ peer, transport }: SfuAsk<'transport.restart_ice'>): Promise<{ iceParameters: Media }> {
@@ -185,6 +213,8 @@ export class Room {
     rtpParameters,
     feed,
   }: SfuAsk<'producer.open'>): Promise<{ producer: string }> {
+    checkOneOf(kind, ['audio', 'video'], 'kind')
+    checkObject(rtpParameters, 'rtpParameters')
     const peer = this.known(peerId)
     const { transport: of } = peer.transport(transport)
     if (of.appData['direction'] !== 'send') throw new SfuProblem('stream.bad_params', 'this transport is there to receive')
@@ -198,50 +228,78 @@ export class Room {
     transport: types.Transport,
     { kind, rtpParameters, feed, via }: { kind: MediaKind; rtpParameters: Media; feed: Feed; via: Via },
   ): Promise<types.Producer> {
+    checkFeed(feed)
     return peer.make('producer', async () => {
-      const producer = await transport.produce({
-        kind,
-        rtpParameters: rtpParameters as unknown as types.RtpParameters,
-        keyFrameRequestDelay: keyFrameRequestDelayMs,
-      })
+      const producer = await byClient(
+        transport.produce({
+          kind,
+          rtpParameters: rtpParameters as unknown as types.RtpParameters,
+          keyFrameRequestDelay: keyFrameRequestDelayMs,
+        }),
+      )
       try {
-        if (this.isClosed || this.peers.get(peer.id) !== peer) throw gone('client')
+        this.#mustBeThere(peer, transport)
         if (feed.of === 'line') await this.program.attach({ ...feed, producer, ownerId: peer.id, via })
-        else this.#openTrack(producer, { userId: peer.id, source: 'seat', seatNo: feed.seatNo })
+        this.#mustBeThere(peer, producer)
       } catch (error) {
         producer.close()
         throw error
       }
       peer.addProducer(producer, feed)
+      if (feed.of === 'seat') this.#openTrack(producer, { userId: peer.id, source: 'seat', seatNo: feed.seatNo })
       return producer
     })
   }
 
   /** Asked again by the same client for the same line: the same ports. */
   async openIngest(ask: SfuAsk<'ingest.open'>): Promise<Ingest> {
+    checkId(ask.peer, 'peer')
+    checkLine(ask.line)
+    checkOneOf(ask.videoCodec, [undefined, 'h264', 'vp8'], 'videoCodec')
+    checkOneOf(ask.isSrtp, [undefined, true, false], 'isSrtp')
+    // One after the other: whoever asks twice at once gets one.
+    for (let opening = this.#openingIngests.get(ask.peer); opening; opening = this.#openingIngests.get(ask.peer))
+      await opening.catch(() => undefined)
     const known = this.#ingests.get(ask.peer)
     if (known?.ask.line === ask.line) return known.told
     if (known) this.closePeer(ask.peer)
     return this.#openPorts(ask)
   }
 
-  async #openPorts(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
+  #openPorts(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
+    const opening = this.#openPortsNow(ask, again).finally(
+      () => this.#openingIngests.get(ask.peer) === opening && this.#openingIngests.delete(ask.peer),
+    )
+    this.#openingIngests.set(ask.peer, opening)
+    return opening
+  }
+
+  async #openPortsNow(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
     const { peer: peerId, line, source, videoCodec = 'h264', isSrtp = false } = ask
     const peer = this.peer(peerId)
     const { options, log } = this.#parts
-    const { ports, told } = await openIngest({ place: this.places.main, options, source, isSrtp, videoCodec, log, again })
-    const close = () => {
-      for (const { transport } of ports) transport.close()
-    }
+    const opened = await openIngest({ place: this.places.main, options, source, isSrtp, videoCodec, log, again })
+    const feed: Feed = { of: 'line', line, source: 'virtual' }
     try {
-      for (const { kind, transport, rtpParameters } of ports)
-        await this.produce(peer, transport, { kind, rtpParameters, feed: { of: 'line', line, source: 'virtual' }, via: 'rtp' })
+      for (const { kind, transport, rtpParameters } of opened.ports)
+        await this.produce(peer, transport, { kind, rtpParameters, feed, via: 'rtp' })
+      for (const { transport } of opened.ports) this.#mustBeThere(peer, transport)
     } catch (error) {
-      close()
+      opened.close()
       throw error
     }
-    this.#ingests.set(peerId, { ask, told, wasUp: false, close })
-    return told
+    const ingest: OpenedIngest = { ...opened, ask, wasUp: false }
+    this.#ingests.set(peerId, ingest)
+    for (const { transport } of opened.ports) transport.observer.on('close', () => this.#onPortClosed(peerId, ingest))
+    return opened.told
+  }
+
+  /** By a stranger: whoever it belongs to gets it back. */
+  #onPortClosed(peerId: string, ingest: OpenedIngest): void {
+    if (this.#ingests.get(peerId) !== ingest || this.#isOver) return
+    this.#parts.clock.after(reopenAfterMs, () => {
+      if (this.#ingests.get(peerId) === ingest) void this.#reopenPorts(peerId, ingest)
+    })
   }
 
   /** A sender that fell silent may begin again from another port. */
@@ -257,10 +315,33 @@ export class Room {
     this.#ingests.delete(peerId)
     close()
     try {
-      if (!this.isClosed && this.peers.has(peerId)) await this.#openPorts(ask, told)
+      if (!this.#isOver && this.peers.has(peerId)) await this.#openPorts(ask, told)
     } catch (error) {
-      this.#parts.log.warn({ err: error, line: ask.line }, 'the ports of a line cannot be opened again')
+      if (!this.#isOver) this.#parts.log.warn({ err: error, line: ask.line }, 'the ports of a line cannot be opened again')
     }
+  }
+
+  #closeIngest(peerId: string): void {
+    const ingest = this.#ingests.get(peerId)
+    this.#ingests.delete(peerId)
+    ingest?.close()
+  }
+
+  /** Of each publisher every way in, for what it sends. */
+  *incoming(): Generator<[peer: Peer, transports: types.Transport[]]> {
+    for (const peer of this.peers.values()) {
+      const own = [...peer.transports.values()].map(({ transport }) => transport)
+      const transports = own.filter(({ appData }) => appData['direction'] === 'send') as types.Transport[]
+      const ports = this.#ingests.get(peer.id)?.ports.map(({ transport }) => transport) ?? []
+      if (transports.length + ports.length > 0) yield [peer, [...transports, ...ports]]
+    }
+  }
+
+  /** Sends far more than it may, and takes no notice of what it is told. */
+  cutForBitrate(peer: Peer): void {
+    this.#parts.log.warn({ room: this.id, peer: peer.id, bitrateMax: this.bitrateMax }, 'a publisher sends too much: cut')
+    peer.cut('bitrate')
+    this.#closeIngest(peer.id)
   }
 
   closeProducer({ peer, producer }: SfuAsk<'producer.close'>): void {
@@ -268,12 +349,13 @@ export class Room {
   }
 
   async pauseProducer({ peer, producer, isPaused }: SfuAsk<'producer.pause'>): Promise<void> {
+    checkOneOf(isPaused, [true, false], 'isPaused')
     const one = this.known(peer).producer(producer).producer
     await (isPaused ? one.pause() : one.resume())
     const track = this.#tracks.get(producer)
     if (!track) return
     track.shape = { ...track.shape, muted: isPaused }
-    this.#parts.emit({ t: 'track.changed', room: this.id, track: track.shape })
+    this.#emit({ t: 'track.changed', room: this.id, track: track.shape })
   }
 
   selectProducer({ peer, producer }: SfuAsk<'producer.select'>): void {
@@ -281,6 +363,7 @@ export class Room {
   }
 
   switchLine(line: LineName | 'auto'): { line: LineName } {
+    checkOneOf(line, ['primary', 'backup', 'auto'], 'line')
     return { line: this.program.switchLine(line) }
   }
 
@@ -288,10 +371,10 @@ export class Room {
     const shape: MediaTrackShape = { id: producer.id, kind: producer.kind, ...of }
     this.#tracks.set(producer.id, { shape, producer })
     producer.observer.on('close', () => {
-      if (!this.#tracks.delete(producer.id) || this.isClosed) return
-      this.#parts.emit({ t: 'track.closed', room: this.id, trackId: producer.id, reason: 'closed' })
+      if (this.#tracks.delete(producer.id))
+        this.#emit({ t: 'track.closed', room: this.id, trackId: producer.id, reason: 'closed' })
     })
-    this.#parts.emit({ t: 'track.opened', room: this.id, track: shape })
+    this.#emit({ t: 'track.opened', room: this.id, track: shape })
     this.signals.onTrack(shape)
   }
 
@@ -309,7 +392,8 @@ export class Room {
       if (!place.router.canConsume({ producerId, rtpCapabilities }))
         throw new SfuProblem('stream.codec', `this device cannot play ${track.producer.rtpParameters.codecs[0]?.mimeType}`)
       // Paused, so that the key frame comes when the client can show it.
-      const consumer = await to.consume({ producerId, rtpCapabilities, paused: true })
+      const consumer = await byClient(to.consume({ producerId, rtpCapabilities, paused: true }))
+      if (to.closed) consumer.close()
       this.watch(peer, consumer, { place, trackId })
       const { id, kind, rtpParameters } = consumer
       return { id, producerId: trackId, kind, rtpParameters: rtpParameters as unknown as Media, layers: layersOf(consumer) }
@@ -328,10 +412,14 @@ export class Room {
 
   /** A consumer from now on belongs to the peer, and to the level of degrading. */
   watch(peer: Peer, consumer: types.Consumer, { place, trackId }: { place: Places['main']; trackId: string }): void {
+    if (consumer.closed || this.#isOver || this.peers.get(peer.id) !== peer) {
+      consumer.close()
+      throw gone('client')
+    }
     const layers = layersOf(consumer)
     const wanted = { spatial: layers - 1, temporal: undefined, isPaused: consumer.paused }
     peer.addConsumer({ consumer, trackId, layers, wanted }, place)
-    if (this.#degradeLevel > 0) void this.#apply(peer.consumer(consumer.id))
+    if (this.#degradeLevel > 0) this.#applyLater(peer.consumer(consumer.id))
   }
 
   async resumeConsumer({ peer, consumer }: SfuAsk<'consumer.resume'>): Promise<void> {
@@ -352,6 +440,8 @@ export class Room {
   }
 
   async setLayers({ peer, consumer, spatial, temporal }: SfuAsk<'consumer.layers'>): Promise<void> {
+    checkWhole(spatial, layersMax, 'spatial')
+    if (temporal !== undefined) checkWhole(temporal, layersMax, 'temporal')
     const one = this.known(peer).consumer(consumer)
     one.wanted = { ...one.wanted, spatial, temporal }
     await this.#apply(one)
@@ -363,12 +453,17 @@ export class Room {
     return Math.max(this.#level, this.#nodeLevel)
   }
 
-  async degrade(level: number, of: 'room' | 'node'): Promise<void> {
+  degrade(level: number, of: 'room' | 'node'): void {
     const before = this.#degradeLevel
     if (of === 'room') this.#level = level
     else this.#nodeLevel = level
     if (this.#degradeLevel === before) return
-    await Promise.all([...this.peers.values()].flatMap((peer) => [...peer.consumers.values()].map((one) => this.#apply(one))))
+    for (const peer of this.peers.values()) for (const one of peer.consumers.values()) this.#applyLater(one)
+  }
+
+  /** One of many: that it closes meanwhile, or its worker dies, is told otherwise. */
+  #applyLater(one: PeerConsumer): void {
+    this.#apply(one).catch((error) => one.consumer.closed || this.#parts.log.warn({ err: error }, 'a consumer is not degraded'))
   }
 
   /** What the client wants, as far as the level allows. */
@@ -380,14 +475,15 @@ export class Room {
     if (consumer.kind !== 'video' || consumer.type === 'simple' || cap.isPaused) return
     const spatialLayer = Math.min(wanted.spatial, cap.spatialMax ?? wanted.spatial)
     const temporalLayer = cap.temporalMax ?? wanted.temporal
+    if (consumer.closed) return
     await consumer.setPreferredLayers({ spatialLayer, ...(temporalLayer === undefined ? {} : { temporalLayer }) })
   }
 
   // ------------------------------------------------------------------ the end
 
   #closed(peer: Peer, what: PeerThing, id: string, reason: string): void {
-    if (this.isClosed || this.peers.get(peer.id) !== peer) return
-    const { emit } = this.#parts
+    if (this.#isOver || this.peers.get(peer.id) !== peer) return
+    const emit = this.#parts.emit
     const of = { room: this.id, peer: peer.id, reason }
     if (what === 'transport') emit({ t: 'transport.closed', ...of, transport: id })
     else if (what === 'producer') emit({ t: 'producer.closed', ...of, producer: id })

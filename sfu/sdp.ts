@@ -122,6 +122,8 @@ export function readOffer(text: unknown): Offer {
   const media = listOf(session.media, sectionsMax, 'sections')
   if (media.length === 0) throw bad('no section')
   const sections = withGroup(media.map(readSection), session)
+  const ssrcs = sections.flatMap(({ streams }) => streams.flatMap(({ ssrc, rtxSsrc }) => (rtxSsrc ? [ssrc, rtxSsrc] : [ssrc])))
+  if (new Set(ssrcs).size < ssrcs.length) throw bad('one stream twice')
   const lead = media[sections.findIndex(({ isRefused, kind }) => !isRefused && kind !== undefined)] ?? media[0]
   return { ...readIce(lead, session), ...readDtls(lead, session), sections }
 }
@@ -132,7 +134,7 @@ function withGroup(sections: OfferedSection[], session: SessionDescription): Off
   if (new Set(mids).size < mids.length) throw bad('two sections of one mid')
   const group = session.groups?.find(({ type }) => type === 'BUNDLE')
   const members = group ? new Set(String(group.mids).split(' ')) : undefined
-  const first = sections.find(({ isRefused }) => !isRefused)
+  const first = sections.find(({ isRefused, kind }) => !isRefused && kind !== undefined)
   const isInside = (one: OfferedSection) => (members ? members.has(one.mid) : one === first)
   return sections.map((one) =>
     one.isRefused || isInside(one) ? one : { ...one, isRefused: true, sends: false, receives: false },
@@ -211,8 +213,11 @@ function readCodecs(media: MediaDescription, kind: MediaKind): Pick<OfferedSecti
 function readParameters(config: string): Record<string, string | number> {
   const parameters: Record<string, string | number> = {}
   for (const [name, value] of Object.entries(parseParams(config))) {
-    if (!parameterNames.has(name) || (typeof value !== 'string' && typeof value !== 'number')) continue
-    parameters[name] = name === 'profile-level-id' ? String(value) : value
+    if (!parameterNames.has(name)) continue
+    // Others get them too: nothing but numbers and a profile.
+    if (name === 'profile-level-id') {
+      if (/^[0-9a-f]{6}$/i.test(String(value))) parameters[name] = String(value)
+    } else if (isIn(value, 0, 1_000_000)) parameters[name] = value
   }
   return parameters
 }
@@ -258,10 +263,10 @@ function readStreams(media: MediaDescription): Pick<OfferedSection, 'streams' | 
   const layers = groups.find(({ semantics }) => semantics === 'SIM')?.ssrcs.slice(0, layersMax)
   // Of several that are no layers of one picture, the first: the others belong to tracks that one section does not have.
   const own = layers ?? [...known].filter((ssrc) => !second.has(ssrc)).slice(0, 1)
-  const cname = lines.find(({ attribute, value }) => attribute === 'cname' && value !== undefined)?.value
+  const cname = textOf(lines.find(({ attribute }) => attribute === 'cname')?.value)
   return {
     streams: own.map((ssrc) => ({ ssrc, rtxSsrc: pairs.get(ssrc) })),
-    cname: cname === undefined ? undefined : String(cname).slice(0, 255),
+    cname: cname !== undefined && /^[\x21-\x7e]{1,255}$/.test(cname) ? cname : undefined,
   }
 }
 

@@ -9,6 +9,7 @@
  * (DELETE, its DTLS or ICE, the room, the worker, a client that never connects) forgets the resource and closes the peer.
  */
 import { randomBytes } from 'node:crypto'
+import type { types } from 'mediasoup'
 import type { Clock } from '../engine/base/clock.ts'
 import type { MediaTrackShape } from '../schemas/messages.ts'
 import type { MediaKind, SfuAsk, SfuError, SignalAnswer } from '../schemas/sfu.ts'
@@ -19,6 +20,7 @@ import type { Room } from './room.ts'
 import { readFragment, readOffer } from './sdp.ts'
 import { type Lead, writeFragment } from './sdp-answer.ts'
 import { NotLive, type OpenedWhep, openWhep } from './whep.ts'
+import { LayerChoice } from './whep-layers.ts'
 import { type Opened, openWhip } from './whip.ts'
 
 interface Resource {
@@ -106,9 +108,11 @@ export class Signals {
   #keep(resource: Resource, { layout, consumers = [] }: OpenResource): string {
     const { transport, peer } = resource
     const id = newId()
+    const choices = consumers.flatMap((consumer) => this.#chooseLayers(peer, consumer))
     const waiting = this.#clock.after(connectMsMax, () => transport.dtlsState !== 'connected' && transport.close())
     const end = () => {
       waiting.cancel()
+      for (const choice of choices) choice.close()
       layout?.release()
       this.#resources.delete(id)
       // Not before those who also listen have told of it.
@@ -124,6 +128,18 @@ export class Signals {
       throw gone('client')
     }
     return id
+  }
+
+  #chooseLayers(peer: Peer, consumer: types.Consumer): LayerChoice[] {
+    const layers = peer.consumers.get(consumer.id)?.layers ?? 1
+    if (consumer.kind !== 'video' || layers < 2) return []
+    const of = { room: this.#room.id, peer: peer.id, consumer: consumer.id }
+    // It may be closing: then no layer is needed.
+    const choose = (spatial: number) => void this.#room.setLayers({ ...of, spatial }).catch(() => undefined)
+    const choice = new LayerChoice({ layers, clock: this.#clock, choose })
+    choose(choice.spatial)
+    consumer.on('score', ({ score }) => choice.heard(score))
+    return [choice]
   }
 
   #closePeer(peer: Peer): void {

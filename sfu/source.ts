@@ -1,9 +1,18 @@
 /** One producer of a line as the program hears it: its streams (one a layer), what is held of it while it is not shown, its bitrate. */
 import type { types } from 'mediasoup'
+import { elapsedMs } from '../engine/base/clock.ts'
 import type { LineName, MediaKind } from '../schemas/sfu.ts'
 import { Held } from './held.ts'
 import type { Via } from './program.ts'
+import { StreamClock, timeAfter, timeOf } from './splice.ts'
 
+/** As mediasoup tells it. */
+interface SenderReport {
+  ssrc: number
+  ntpSec: number
+  ntpFrac: number
+  rtpTs: number
+}
 interface SourceParts {
   line: LineName
   name: string
@@ -22,9 +31,13 @@ export class Source {
   readonly via: Via
   readonly kind: MediaKind
   kbps = 0
+  /** Set with the first packet. */
+  heardAtMs: number | undefined
+  readonly #clocks: StreamClock[]
   readonly #streams: Map<number, number>
   readonly #held: Held[]
   #bytes = 0
+  #delayMs: number | undefined
   #sinceMs: number | undefined
 
   constructor({ line, name, producer, consumer, ownerId, via }: SourceParts) {
@@ -37,6 +50,10 @@ export class Source {
     this.kind = producer.kind
     const encodings = consumer.rtpParameters.encodings ?? []
     this.#streams = new Map(encodings.map(({ ssrc }, at) => [ssrc as number, at]))
+    this.#clocks = encodings.map(() => new StreamClock(this.codec.clockRate))
+    // Not all senders tell; those that do, tell each few seconds.
+    producer.enableTraceEvent(['sr']).catch(() => undefined)
+    producer.on('trace', ({ type, info }) => type === 'sr' && this.#onReport(info as unknown as SenderReport, elapsedMs()))
     // Sound needs no beginning: nothing of it is held.
     this.#held = this.kind === 'video' ? encodings.map(() => new Held(this.codec.mimeType)) : []
   }
@@ -54,18 +71,53 @@ export class Source {
     return this.#streams.get(ssrc)
   }
 
-  hold(stream: number, packet: Buffer): void {
-    this.#held[stream]?.add(packet)
+  /** What its own clock shows; undefined for a layer that has sent nothing. */
+  clockOf(stream: number): StreamClock | undefined {
+    return this.#clocks[stream]
+  }
+
+  /** By its sender's reports: how long it was under way, picture or sound, by the sender's clock. Undefined: it sends none. */
+  get delayMs(): number | undefined {
+    return this.#delayMs
+  }
+
+  #onReport({ ssrc, ntpSec, ntpFrac, rtpTs }: SenderReport, nowMs: number): void {
+    const at = this.producer.rtpParameters.encodings?.findIndex((encoding) => encoding.ssrc === ssrc) ?? -1
+    const shown = this.#clocks[Math.max(0, at)]?.timeAt(nowMs)
+    if (shown === undefined || (at < 0 && this.streams > 1)) return
+    const sentMs = (ntpSec + ntpFrac / 2 ** 32) * 1_000
+    this.#delayMs = nowMs - sentMs - (timeAfter(shown, rtpTs) * 1_000) / this.codec.clockRate
+  }
+
+  hold(stream: number, packet: Buffer, nowMs: number): void {
+    this.#held[stream]?.add(packet, nowMs)
+  }
+
+  /** A picture can begin that goes on without a hole; sound always can. */
+  get canBegin(): boolean {
+    return this.kind === 'audio' || this.#held.some(({ isWhole }) => isWhole)
+  }
+
+  /** What is held is long: a switch now would send all of it. */
+  isHeldSince(atMs: number): boolean {
+    return this.#held.some(({ hasKey, keyAtMs }) => hasKey && keyAtMs < atMs)
   }
 
   /** By layer, only those that begin with a key frame. */
-  takeHeld(): [stream: number, packets: Buffer[]][] {
-    return this.#held.map((held, at): [number, Buffer[]] => [at, held.take()]).filter(([, packets]) => packets.length > 0)
+  copyHeld(): [stream: number, packets: Buffer[]][] {
+    return this.#held.map((held, at): [number, Buffer[]] => [at, held.copy()]).filter(([, packets]) => packets.length > 0)
   }
 
-  heard(bytes: number, nowMs: number): void {
+  forgetHeld(): void {
+    for (const held of this.#held) if (held.size > 0) held.clear()
+  }
+
+  heard(packet: Buffer, stream: number | undefined, nowMs: number): void {
     this.#sinceMs ??= nowMs
-    this.#bytes += bytes
+    this.#bytes += packet.length
+    if (stream === undefined) return
+    this.heardAtMs = nowMs
+    this.#clocks[stream]?.heard(timeOf(packet), nowMs)
   }
 
   measure(nowMs: number): void {

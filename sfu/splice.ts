@@ -1,13 +1,13 @@
 /**
  * One outgoing RTP stream made of several incoming ones: numbers and times go on as if one sender had made them all.
  *
- * `begin` starts a source where the last one ended: the next sequence number, and a time that is as much later as the clock says. So
- * sound and picture, which begin at different packets, stay together: both follow the clock of arrival. `replay` begins with packets that
- * were held since a key frame, pressed together in time, so that a viewer sees the newest picture at once.
+ * Times follow the clock of arrival: what would arrive now without delay has the same outgoing time whichever source it comes from
+ * (`StreamClock`). Sound and picture are spliced apart, and stay together since both do this. `replay` begins with packets that were held
+ * since a key frame, pressed together in time, so that a viewer sees the newest picture at once.
  *
- *     const splice = new Splice({ ssrc: 1234, clockRate: 90_000 })
- *     splice.begin(packet, nowMs)
- *     send(splice.next(packet, nowMs))          // undefined: older than the source's first, dropped
+ *     const splice = new Splice({ ssrc: 1234, clockRate: 90_000, overlap: 'press' })
+ *     splice.begin(packet, nowMs, sourceClock)
+ *     send(splice.next(packet, nowMs))          // undefined: it belongs before what was sent already, dropped
  *
  * RTP is RFC 3550: number at byte 2, time at 4, source at 8.
  */
@@ -21,81 +21,182 @@ export const timeAfter = (a: number, b: number): number => (a - b) | 0
 
 /** Between two pictures that are pressed together: 1 ms. */
 const pressedMs = 1
+/** The same source, but another count: its sender began anew. mediasoup holds back what is misordered by more than 1,500. */
+const seqJumpMax = 2_000
+const timeJumpMsMax = 10_000
+/** What overlaps by more is no late packet but a clock that says nothing. */
+const overlapMsMax = 1_000
+/** Quartz is good for 100 millionths; a clock that follows at 200 is never outrun. */
+const driftPerMs = 0.000_2
+
+/** Which time a stream shows at an instant, from its packets: the least delayed ones count, so one that was held up moves nothing. */
+export class StreamClock {
+  readonly #perMs: number
+  #time: number | undefined
+  #atMs = 0
+
+  constructor(clockRate: number) {
+    this.#perMs = clockRate / 1_000
+  }
+
+  /** Undefined before the first packet. */
+  timeAt(atMs: number): number | undefined {
+    if (this.#time === undefined) return undefined
+    return (this.#time + Math.round((atMs - this.#atMs) * this.#perMs * (1 - driftPerMs))) >>> 0
+  }
+
+  heard(time: number, atMs: number): void {
+    const expected = this.timeAt(atMs)
+    const early = expected === undefined ? 1 : timeAfter(time, expected)
+    if (early > 0 || early < -timeJumpMsMax * this.#perMs) this.set(time, atMs)
+  }
+
+  set(time: number, atMs: number): void {
+    this.#time = time
+    this.#atMs = atMs
+  }
+}
+
+export interface SpliceParts {
+  ssrc: number
+  clockRate: number
+  /** What begins before the last source's end: pictures are pressed behind it, sound is left out. */
+  overlap?: 'press' | 'drop'
+  seq?: number
+  time?: number
+}
 
 export class Splice {
   readonly ssrc: number
-  readonly #clockRate: number
+  readonly #perMs: number
+  readonly #overlap: 'press' | 'drop'
+  readonly #clock: StreamClock
   #lastSeq: number
   #lastTime: number
-  /** When the packet of `#lastTime` went out; unset before the first. */
-  #lastAtMs: number | undefined
-  #firstSeq = 0
-  #seqBy = 0
+  /** Where the source before ended: nothing of this one comes earlier. */
+  #floor: number
+  /** Of this source: what is added to its numbers (unset: its first packet has not gone out) and to its times. */
+  #seqBy: number | undefined
   #timeBy = 0
+  /** Its newest number, counted on over the wrap from 0, the first. */
+  #newestSeq = 0
+  #newest = 0
+  /** Times of this source that do not go out as they are. */
+  #pressed = new Map<number, number>()
+  #hasBegun = false
   packets = 0
   bytes = 0
 
-  constructor({ ssrc, clockRate, seq = 1, time = 1 }: { ssrc: number; clockRate: number; seq?: number; time?: number }) {
+  constructor({ ssrc, clockRate, overlap = 'press', seq = 1, time = 1 }: SpliceParts) {
     this.ssrc = ssrc
-    this.#clockRate = clockRate
+    this.#perMs = clockRate / 1_000
+    this.#overlap = overlap
+    this.#clock = new StreamClock(clockRate)
     this.#lastSeq = seq
     this.#lastTime = time
+    this.#floor = time
   }
 
-  /** `first` is the first packet of what follows, now. */
-  begin(first: Buffer, atMs: number): void {
-    this.#start(first, this.timeAt(atMs), timeOf(first))
+  /** `first` is the first packet of what follows, now; `clock` is that of its stream, if it was heard before. */
+  begin(first: Buffer, atMs: number, clock?: StreamClock): void {
+    this.#start(clock?.timeAt(atMs) ?? timeOf(first), atMs)
+    const behind = timeAfter(this.#floor, (timeOf(first) + this.#timeBy) >>> 0)
+    if (behind > overlapMsMax * this.#perMs) this.#timeBy += behind + 1
   }
 
-  /** Held packets of one source in their order; the last of them is of now. Returns what to send. */
-  replay(held: readonly Buffer[], atMs: number): Buffer[] {
-    const [first, last] = [held[0], held.at(-1)]
-    if (!first || !last) return []
-    const target = this.timeAt(atMs)
+  /** Held packets of one source in their order. Returns what to send, now. */
+  replay(held: readonly Buffer[], atMs: number, clock?: StreamClock): Buffer[] {
+    const last = held.at(-1)
+    if (!last) return []
+    const hadBegun = this.#hasBegun
+    this.#start(clock?.timeAt(atMs) ?? timeOf(last), atMs)
     const times = [...new Set(held.map(timeOf))]
-    const room = Math.max(1, Math.floor(timeAfter(target, this.#lastTime) / (times.length + 1)))
-    const step = Math.min((this.#clockRate * pressedMs) / 1_000, room)
-    const pressed = new Map(times.map((time, at) => [time, (target - (times.length - 1 - at) * step) >>> 0]))
-    this.#start(first, target, timeOf(last))
-    return held.map((packet) => this.#write(packet, pressed.get(timeOf(packet)) as number, atMs))
+    const end = (timeOf(last) + this.#timeBy) >>> 0
+    const room = hadBegun ? timeAfter(end, this.#floor) : Number.POSITIVE_INFINITY
+    // No room behind what was sent: as tight as can be, and what follows is pressed until the clock has caught up.
+    const step = Math.max(1, Math.floor(Math.min(this.#perMs * pressedMs, room / times.length)))
+    const from = room < times.length ? this.#floor + step : end - (times.length - 1) * step
+    this.#pressed = new Map(times.map((time, at) => [time, (from + at * step) >>> 0]))
+    return held.map((packet) => this.#write(packet, this.#pressed.get(timeOf(packet)) as number))
   }
 
-  /** In place. Undefined: a packet that was late already when its source began. */
+  /** In place. Undefined: it belongs before what its source began with, or before the end of the one before. */
   next(packet: Buffer, atMs: number): Buffer | undefined {
-    if (seqAfter(seqOf(packet), this.#firstSeq) < 0) return undefined
-    return this.#write(packet, (timeOf(packet) + this.#timeBy) >>> 0, atMs)
+    if (this.#isOtherCount(packet, atMs)) this.begin(packet, atMs)
+    if (this.#seqBy !== undefined && this.#newest + seqAfter(seqOf(packet), this.#newestSeq) < 0) return undefined
+    const time = this.#timeFor(timeOf(packet))
+    if (time === undefined) return undefined
+    this.#write(packet, time)
+    if (this.#pressed.size === 0) this.#clock.heard(time, atMs)
+    return packet
   }
 
   /** What the clock of the stream shows at an instant. */
   timeAt(atMs: number): number {
-    if (this.#lastAtMs === undefined) return this.#lastTime
-    const sinceMs = Math.max(pressedMs, atMs - this.#lastAtMs)
-    return (this.#lastTime + Math.round((sinceMs * this.#clockRate) / 1_000)) >>> 0
+    return this.#clock.timeAt(atMs) ?? this.#lastTime
   }
 
   get hasBegun(): boolean {
-    return this.#lastAtMs !== undefined
+    return this.#hasBegun
   }
 
-  #start(first: Buffer, target: number, reference: number): void {
-    this.#firstSeq = seqOf(first)
-    this.#seqBy = this.#lastSeq + 1 - this.#firstSeq
+  /** `reference`: what the source's own clock shows at this instant. */
+  #start(reference: number, atMs: number): void {
+    const target = this.timeAt(atMs)
+    if (!this.#hasBegun) this.#clock.set(target, atMs)
+    this.#hasBegun = true
     this.#timeBy = target - reference
+    this.#floor = this.#lastTime
+    this.#seqBy = undefined
+    this.#pressed = new Map()
   }
 
-  #write(packet: Buffer, time: number, atMs: number): Buffer {
-    const seq = (seqOf(packet) + this.#seqBy) & 0xffff
+  #isOtherCount(packet: Buffer, atMs: number): boolean {
+    if (this.#seqBy === undefined) return false
+    if (Math.abs(seqAfter(seqOf(packet), this.#newestSeq)) > seqJumpMax) return true
+    const off = timeAfter((timeOf(packet) + this.#timeBy) >>> 0, this.timeAt(atMs))
+    return Math.abs(off) > timeJumpMsMax * this.#perMs
+  }
+
+  #timeFor(time: number): number | undefined {
+    const own = (time + this.#timeBy) >>> 0
+    if (this.packets === 0) return own
+    const pressed = this.#pressed.get(time)
+    if (pressed !== undefined) return pressed
+    if (timeAfter(own, this.#pressed.size > 0 ? this.#lastTime : this.#floor) > 0) {
+      // Caught up; late packets of what was pressed have come within a second or never will.
+      if (timeAfter(own, this.#floor) > overlapMsMax * this.#perMs) this.#pressed.clear()
+      return own
+    }
+    if (this.#overlap === 'drop') return undefined
+    const behind = (this.#lastTime + 1) >>> 0
+    this.#pressed.set(time, behind)
+    return behind
+  }
+
+  #write(packet: Buffer, time: number): Buffer {
+    this.#count(seqOf(packet))
+    const seq = (seqOf(packet) + (this.#seqBy as number)) & 0xffff
     packet.writeUInt16BE(seq, 2)
     packet.writeUInt32BE(time, 4)
     packet.writeUInt32BE(this.ssrc, 8)
     if (seqAfter(seq, this.#lastSeq) > 0) this.#lastSeq = seq
-    if (this.#lastAtMs === undefined || timeAfter(time, this.#lastTime) > 0) {
-      this.#lastTime = time
-      this.#lastAtMs = atMs
-    }
+    if (this.packets === 0 || timeAfter(time, this.#lastTime) > 0) this.#lastTime = time
     this.packets++
-    this.bytes += packet.length
+    this.bytes += packet.length - 12
     return packet
+  }
+
+  #count(seq: number): void {
+    if (this.#seqBy === undefined) {
+      this.#seqBy = this.#lastSeq + 1 - seq
+      this.#newestSeq = seq
+      this.#newest = 0
+    }
+    const later = seqAfter(seq, this.#newestSeq)
+    if (later <= 0) return
+    this.#newest += later
+    this.#newestSeq = seq
   }
 }
 

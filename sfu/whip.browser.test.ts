@@ -13,7 +13,8 @@ let sfu: TestNode
 let server: SignalServer
 let browser: Browser
 beforeAll(async () => {
-  sfu = await startTestNode()
+  // The second viewer of a room is put on the other worker.
+  sfu = await startTestNode({ workers: 2, consumersPerRouterMax: 2 })
   server = await serveSignals(sfu.node)
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...flags, ...quiet] })
 }, 600_000)
@@ -26,10 +27,12 @@ afterAll(async () => {
 /** Runs in the page: a WHIP and a WHEP client of the plainest kind. */
 const clients = `
   window.whip = async (url, { codec, rids }) => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 })
+    // Chromium sends three layers of 960x540 and more.
+    const [width, height] = rids ? [960, 540] : [640, 360]
+    const canvas = Object.assign(document.createElement('canvas'), { width, height })
     const paint = canvas.getContext('2d')
     let frame = 0
-    setInterval(() => { paint.fillStyle = 'hsl(' + (frame * 7 % 360) + ',90%,50%)'; paint.fillRect(0, 0, 640, 360); paint.fillStyle = '#000'; paint.fillText(String(frame++), frame % 600, 180) }, 66)
+    setInterval(() => { paint.fillStyle = 'hsl(' + (frame * 7 % 360) + ',90%,50%)'; paint.fillRect(0, 0, width, height); paint.fillStyle = '#000'; paint.fillText(String(frame++), frame % 600, 180) }, 66)
     const audio = new AudioContext()
     const tone = audio.createOscillator()
     const out = audio.createMediaStreamDestination()
@@ -46,7 +49,7 @@ const clients = `
     }
     return window.negotiate(pc, url)
   }
-  window.whep = async (url) => {
+  window.whep = async (url, setup = 'actpass') => {
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' })
     pc.addTransceiver('audio', { direction: 'recvonly' })
     pc.addTransceiver('video', { direction: 'recvonly' })
@@ -57,14 +60,14 @@ const clients = `
     const count = () => { window.shown++; video.requestVideoFrameCallback(count) }
     video.requestVideoFrameCallback(count)
     pc.ontrack = ({ streams }) => { video.srcObject = streams[0] }
-    return window.negotiate(pc, url)
+    return window.negotiate(pc, url, setup)
   }
-  window.negotiate = async (pc, url) => {
+  window.negotiate = async (pc, url, setup = 'actpass') => {
     window.pc = pc
     const candidates = []
     pc.onicecandidate = ({ candidate }) => candidate && candidates.push(candidate)
     await pc.setLocalDescription(await pc.createOffer())
-    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: pc.localDescription.sdp })
+    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: pc.localDescription.sdp.replaceAll('setup:actpass', 'setup:' + setup) })
     if (response.status !== 201) return { status: response.status, retryAfter: response.headers.get('retry-after'), body: await response.text() }
     window.resource = new URL(response.headers.get('location'), url).href
     window.etag = response.headers.get('etag')
@@ -111,19 +114,27 @@ const clients = `
     const from = await now()
     while (!(await now()).every((count, at) => count >= from[at] + frames)) await new Promise((done) => setTimeout(done, 50))
   }
+  window.width = async (wanted) => {
+    while ((await window.statsOf('inbound-rtp', 'video'))[0]?.frameWidth !== wanted) await new Promise((done) => setTimeout(done, 50))
+  }
+  window.ended = async () => {
+    while (window.pc.connectionState === 'connected') await new Promise((done) => setTimeout(done, 50))
+  }
 `
 
 type Answered = { status: number; retryAfter?: string; body?: string; answer?: string; trickled?: number[] }
 /** What `clients` puts into the page. */
 interface Clients {
   whip(url: string, options: { codec?: string; rids?: string[] }): Promise<Answered>
-  whep(url: string): Promise<Answered>
+  whep(url: string, setup?: string): Promise<Answered>
+  answer: string
+  pc: { close(): void }
   restart(): Promise<{ status: number; isNewEtag: boolean; fragment: string }>
   remove(): Promise<number[]>
   more(frames: number): Promise<void>
+  width(wanted: number): Promise<void>
+  ended(): Promise<void>
   statsOf(type: string, kind: string): Promise<Record<string, number>[]>
-  shown: number
-  pc: { connectionState: string }
 }
 
 async function newPage(): Promise<Page> {
@@ -134,8 +145,8 @@ async function newPage(): Promise<Page> {
 }
 const publish = (page: Page, path: string, options: { codec?: string; rids?: string[] } = {}) =>
   page.evaluate(([url, wanted]) => (globalThis as unknown as Clients).whip(url, wanted), [server.origin + path, options] as const)
-const play = (page: Page, path: string) =>
-  page.evaluate((url) => (globalThis as unknown as Clients).whep(url), server.origin + path)
+const play = (page: Page, path: string, setup = 'actpass') =>
+  page.evaluate(([url, as]) => (globalThis as unknown as Clients).whep(url, as), [server.origin + path, setup] as const)
 const more = (page: Page, frames: number) => page.evaluate((wanted) => (globalThis as unknown as Clients).more(wanted), frames)
 
 async function live(room: string, options: { codec?: string; rids?: string[] } = {}): Promise<Page> {
@@ -148,7 +159,7 @@ async function live(room: string, options: { codec?: string; rids?: string[] } =
   return publisher
 }
 
-it.each(['video/VP8', 'video/H264'])('published by WHIP, played by WHEP: %s', async (codec) => {
+it.each(['video/VP8', 'video/H264'])('published by WHIP, played by WHEP on two workers: %s', async (codec) => {
   const room = codec.slice(6)
   const publisher = await live(room, { codec })
   const viewer = await newPage()
@@ -157,6 +168,18 @@ it.each(['video/VP8', 'video/H264'])('published by WHIP, played by WHEP: %s', as
   await more(viewer, 20)
   const [picture] = await viewer.evaluate(() => (globalThis as unknown as Clients).statsOf('inbound-rtp', 'video'))
   expect(picture).toMatchObject({ frameWidth: 640, frameHeight: 360 })
+  // Retransmission has the number that the viewer gave it.
+  expect(played.answer).toContain(`a=ssrc-group:FID ${picture?.['ssrc']} ${picture?.['rtxSsrc']}\r\n`)
+
+  const other = await newPage()
+  expect(await play(other, `/whep/${room}`, 'passive')).toMatchObject({ status: 201 })
+  expect(await other.evaluate(() => (globalThis as unknown as Clients).answer)).toContain('a=setup:active')
+  await more(other, 10)
+  expect(sfu.node.rooms.get(room)?.places.all).toHaveLength(2)
+  // It leaves without a word to HTTP.
+  await other.evaluate(() => (globalThis as unknown as Clients).pc.close())
+  await sfu.until('transport.closed', (event) => event.room === room && event.peer.startsWith('whep'))
+  await other.close()
   // New ICE on both sides: the picture goes on.
   for (const page of [publisher, viewer]) {
     const restarted = await page.evaluate(() => (globalThis as unknown as Clients).restart())
@@ -166,7 +189,7 @@ it.each(['video/VP8', 'video/H264'])('published by WHIP, played by WHEP: %s', as
   }
 
   expect(await viewer.evaluate(() => (globalThis as unknown as Clients).remove())).toEqual([200, 404])
-  await viewer.waitForFunction(() => (globalThis as unknown as Clients).pc.connectionState !== 'connected')
+  await viewer.evaluate(() => (globalThis as unknown as Clients).ended())
   expect(await publisher.evaluate(() => (globalThis as unknown as Clients).remove())).toEqual([200, 404])
   const signals = sfu.node.rooms.get(room)?.signals
   expect({ resources: signals?.size, layouts: signals?.layouts.size, peers: sfu.node.rooms.get(room)?.peers.size }).toEqual({
@@ -175,4 +198,46 @@ it.each(['video/VP8', 'video/H264'])('published by WHIP, played by WHEP: %s', as
     peers: 0,
   })
   await Promise.all([publisher, viewer].map((page) => page.close()))
+})
+
+it('simulcast by WHIP: a producer of three layers; a viewer may get each of them', async () => {
+  const room = 'layers'
+  const publisher = await live(room, { codec: 'video/VP8', rids: ['h', 'm', 'l'] })
+  const of = sfu.node.rooms.get(room)
+  const [picture] = of?.tracks.filter(({ shape }) => shape.kind === 'video') ?? []
+  expect(picture?.producer.type).toBe('simulcast')
+  expect(picture?.producer.rtpParameters.encodings).toHaveLength(3)
+  const viewer = await newPage()
+  expect(await play(viewer, `/whep/${room}`)).toMatchObject({ status: 201 })
+  await more(viewer, 10)
+  const [watching] = [...(of?.peers.values() ?? [])].filter(({ consumers }) => consumers.size > 0)
+  const consumer = [...(watching?.consumers.values() ?? [])].find(({ layers }) => layers === 3)?.consumer
+  if (!watching || !consumer) throw new Error('nobody watches layers')
+  // The lowest is a quarter of the picture in each direction.
+  await sfu.node.request('consumer.layers', { room, peer: watching.id, consumer: consumer.id, spatial: 0 })
+  await viewer.evaluate(() => (globalThis as unknown as Clients).width(240))
+  await more(viewer, 10)
+  await Promise.all([publisher, viewer].map((page) => page.close()))
+})
+
+it('nothing is live; then it is; a picture of another codec ends what viewers have, and they ask again', async () => {
+  const room = 'again'
+  await sfu.node.request('room.open', { room })
+  const viewer = await newPage()
+  expect(await play(viewer, `/whep/${room}`)).toMatchObject({ status: 409, retryAfter: '3' })
+  const first = await live(room, { codec: 'video/VP8' })
+  expect(await play(viewer, `/whep/${room}`)).toMatchObject({ status: 201 })
+  await more(viewer, 10)
+  expect(await first.evaluate(() => (globalThis as unknown as Clients).remove())).toEqual([200, 404])
+  const second = await newPage()
+  // The old picture waits for its line to come back, but this one is of another codec.
+  expect(await publish(second, `/whip/${room}`, { codec: 'video/H264' })).toMatchObject({ status: 201 })
+  await viewer.evaluate(() => (globalThis as unknown as Clients).ended())
+  await sfu.until('track.opened', ({ room: of, track }) => of === room && track.kind === 'video' && track.id !== '')
+  for (;;) {
+    const asked = await play(viewer, `/whep/${room}`)
+    if (asked.status === 201 && asked.answer?.includes('H264/90000')) break
+  }
+  await more(viewer, 10)
+  await Promise.all([first, second, viewer].map((page) => page.close()))
 })

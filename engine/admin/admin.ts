@@ -19,6 +19,7 @@ import type { Config } from '../config.ts'
 import type { Edge } from '../edge/edge.ts'
 import { verifyToken } from '../edge/tokens.ts'
 import type { OpenLedger } from '../ledger/open.ts'
+import type { Media } from '../media/media.ts'
 import type { Remote } from '../plugin/attach-remote.ts'
 import type { PluginHost } from '../plugin/host.ts'
 import type { DeliveryAccounts } from '../room/account.ts'
@@ -28,6 +29,7 @@ import type { Store } from '../room/store.ts'
 import { Once, refusalFor } from './answers.ts'
 import { AdminAudit, adminScopes, hasScope, registerAudit } from './audit.ts'
 import { registerBackups } from './backups.ts'
+import { registerMedia } from './media.ts'
 import { registerMoney } from './money.ts'
 import { registerPluginEvents } from './plugin-events.ts'
 import { registerPluginRoutes } from './plugin-routes.ts'
@@ -51,6 +53,8 @@ export interface AdminParts {
   /** Undefined without `money`, and so is `billing`. */
   ledger: OpenLedger | undefined
   billing: EngineBilling | undefined
+  /** Undefined with `media` off. */
+  media: Media | undefined
 }
 
 export interface Admin {
@@ -140,6 +144,7 @@ Amounts of money are whole minor units. In answers they are decimal strings, alw
       const audit = new AdminAudit(parts, once)
       scope.addHook('onSend', (request, reply) => audit.note(request, reply))
       registerAudit(scope, parts)
+      registerMedia(scope, parts)
       registerMoney(scope, parts, audit)
       registerBackups(scope, parts, once)
       registerPlugins(scope, parts, once)

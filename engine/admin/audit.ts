@@ -29,12 +29,15 @@ export const adminScopes = {
   'money:read': 'Wallets, balances, journal, statements, the state of the ledger and of its audit.',
   'money:write': 'Adjustments, refunds, limits. Comes with what `money:read` may see.',
   'audit:read': 'What operators did.',
+  media: 'The media node; degrade, switch the line of a room, cut it. `operator` may too.',
   backup: 'A copy of the whole data folder.',
 } as const
 export type AdminScope = keyof typeof adminScopes
 
 export const hasScope = (held: readonly string[], wanted: AdminScope): boolean =>
-  held.includes(wanted) || (wanted === 'money:read' && held.includes('money:write'))
+  held.includes(wanted) ||
+  (wanted === 'money:read' && held.includes('money:write')) ||
+  (wanted === 'media' && held.includes('operator'))
 
 const prefix = '/admin/v1'
 const targetCharsMax = 200

@@ -25,7 +25,13 @@ export const TxId = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9_:-]{0,79}$' }
 export const Place = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 export const At = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000, description: 'Epoch ms.' })
 export const Amount = Type.String({ description: 'Whole minor units, decimal.' })
-export const Reason = Type.String({ minLength: 1, maxLength: 200, description: 'Why: it stays in the journal and in the audit.' })
+/** As the desk takes it: what it would refuse must not wait for a second person. */
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: '^(?=.*\\S)[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]+$',
+  description: 'Why, not only spaces: it stays in the journal and in the audit.',
+})
 export const limitOf = (maximum: number, standard: number) =>
   Type.Optional(Type.Integer({ minimum: 1, maximum, default: standard }))
 

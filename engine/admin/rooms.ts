@@ -146,6 +146,14 @@ const routes: readonly Route[] = [
     params: RoomParams,
   },
   {
+    method: 'POST',
+    // A colon stands twice: once it would begin a parameter.
+    url: '/rooms/:roomId/mic::drop',
+    command: 'mic.drop',
+    summary: 'Take a guest off the mic; the reason is for them.',
+    params: RoomParams,
+  },
+  {
     method: 'PUT',
     url: '/rooms/:roomId/takedown',
     command: 'engine.room.takedown',

@@ -35,6 +35,7 @@ export async function develop({ file, port, dataDir }: DevFlags): Promise<number
     adminPort: port === 0 ? 0 : port + 1,
     logLevel: 'info',
     drainMs: 0,
+    media: false,
     dataDir: dataDir ?? join(folder, '.livehouse'),
   })
   const engine = await startEngine(config, { clock, log: readableLog() }).catch((error: unknown) => {

@@ -14,6 +14,12 @@ export type { CommandInput, CommandName, CommandReply, EventData, EventName, Mes
 export type { ClientEvents, ClientOptions, ClientState, LiveClient, PrivateEvent, Session, Wallet } from './client.ts'
 export { ClientClosedError, ConnectionLostError, type RefusalDetail, RefusedError, TooManyCallsError } from './faults.ts'
 export { newKey } from './host.ts'
+export type { MediaEvents, MediaView, PlayState, PublishOptions, RoomMedia, SendView } from './media.ts'
+export type { CameraSource, DeviceError, MediaSource, ScreenSource } from './media-devices.ts'
+export type { Quality } from './media-layers.ts'
+export type { MicView } from './media-mic.ts'
+export type { PublicationEnd } from './media-publication.ts'
+export type { PlayStats, SendStats } from './media-stats.ts'
 export type {
   BoardName,
   DanmakuEvent,

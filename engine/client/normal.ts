@@ -12,8 +12,13 @@ const replyLists: Partial<Record<CommandName, readonly string[]>> = {
   'danmaku.remove': ['ids'],
   'gift.list': ['items'],
   'rank.get': ['rows'],
+  'mic.list': ['applicants', 'invited'],
 }
-const eventLists: Partial<Record<EventName, readonly string[]>> = { 'message.removed': ['ids'], 'rank.changed': ['rows'] }
+const eventLists: Partial<Record<EventName, readonly string[]>> = {
+  'message.removed': ['ids'],
+  'rank.changed': ['rows'],
+  'stream.lines_changed': ['lines'],
+}
 
 /** By name: of plugins there may be any, one that every object has included. */
 function withLists(d: unknown, lists: Readonly<Record<string, readonly string[]>>, name: string): unknown {
@@ -26,10 +31,20 @@ function withLists(d: unknown, lists: Readonly<Record<string, readonly string[]>
 
 /** A reply to a join is a snapshot when it carries the room. */
 export function normalJoin(reply: JoinReply): JoinReply {
-  if (!reply.room) return reply
-  const full: JoinReply = { ...reply, danmaku: reply.danmaku ?? [] }
+  const media = withMedia(reply)
+  if (!reply.room) return media
+  const full: JoinReply = { ...media, danmaku: reply.danmaku ?? [] }
   if (full.me) full.me = { ...full.me, roles: full.me.roles ?? [] }
   return full
+}
+
+/** A resumed join has these too. */
+function withMedia({ stream, mic, ...reply }: JoinReply): JoinReply {
+  return {
+    ...reply,
+    ...(stream ? { stream: { ...stream, tracks: stream.tracks ?? [], lines: stream.lines ?? [] } } : {}),
+    ...(mic ? { mic: { ...mic, seats: mic.seats ?? [] } } : {}),
+  }
 }
 
 const normalGifts = ({ items, version }: CommandReply<'gift.list'>): CommandReply<'gift.list'> => ({

@@ -11,9 +11,10 @@ import type {
   SettingsShape,
   WallItemShape,
 } from '../../schemas/messages.ts'
+import { type MediaState, mediaFolds } from './media-state.ts'
 import type { JoinReply } from './normal.ts'
 
-export interface RoomState {
+export interface RoomState extends MediaState {
   readonly room: RoomInfoShape
   readonly settings: SettingsShape
   readonly online: OnlineShape
@@ -30,8 +31,8 @@ export function stateOf(snapshot: JoinReply): RoomState | undefined {
   const { room, settings, me } = snapshot
   if (!room || !settings || !me) return undefined
   const online = snapshot.online ?? { unique: 0, connections: 0, peak: 0 }
-  const { likes = 0, shares = 0, wall, ext = [] } = snapshot
-  return { room, settings, online, me, likes, shares, wall, ext: Object.fromEntries(ext.flatMap(parsed)) }
+  const { likes = 0, shares = 0, wall, ext = [], stream, mic } = snapshot
+  return { room, settings, online, me, likes, shares, wall, stream, mic, ext: Object.fromEntries(ext.flatMap(parsed)) }
 }
 
 /** What cannot be read is left out: one plugin's fault does not cost the room. */
@@ -46,6 +47,7 @@ function parsed({ plugin, json }: ExtensionShape): [string, unknown][] {
 type Folds = { [Name in EventName]?: (state: RoomState, d: Messages[Name]) => RoomState }
 
 const folds: Folds = {
+  ...mediaFolds,
   'room.updated': (state, d) => ({ ...state, room: { ...state.room, ...given(d.patch), version: d.version } }),
   'room.opened': (state, d) => ({ ...state, room: { ...state.room, state: 'open', liveId: d.liveId, openedAt: d.openedAt } }),
   'room.closed': (state) => ({ ...state, room: { ...state.room, state: 'closed' }, me: afterLive(state.me) }),
@@ -62,8 +64,15 @@ const folds: Folds = {
 }
 
 /** After a resume: counters are in no ring, the answer brings their newest values. */
-export function withCounters(state: RoomState, { likes, shares, online }: JoinReply): RoomState {
-  return { ...state, likes: likes ?? state.likes, shares: shares ?? state.shares, online: online ?? state.online }
+export function withCounters(state: RoomState, { likes, shares, online, stream, mic }: JoinReply): RoomState {
+  return {
+    ...state,
+    likes: likes ?? state.likes,
+    shares: shares ?? state.shares,
+    online: online ?? state.online,
+    stream: stream ?? state.stream,
+    mic: mic ?? state.mic,
+  }
 }
 
 /** The state after an event; the same object when the event changes nothing here. */

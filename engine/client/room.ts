@@ -14,6 +14,7 @@ import type { CommandInput, CommandName, CommandReply, EventName, Messages, Sess
 import type { EventEnvelope } from '../../schemas/wire.ts'
 import type { RefusalDetail } from './faults.ts'
 import { Listeners, type Off } from './listeners.ts'
+import type { RoomMedia } from './media.ts'
 import type { JoinReply } from './normal.ts'
 import { fold, type RoomState, stateOf, withCounters } from './room-state.ts'
 
@@ -43,7 +44,9 @@ export interface Resync {
   missed: DanmakuEvent[]
 }
 
-type WireEvents = { [Name in EventName]: [d: Messages[Name], event: RoomEvent<Messages[Name]>] }
+/** To this user alone. */
+type PrivateName = Extract<SessionEventName, `stream.${string}` | `mic.${string}`>
+type WireEvents = { [Name in EventName | PrivateName]: [d: Messages[Name], event: RoomEvent<Messages[Name]>] }
 export interface RoomEvents extends WireEvents {
   /** Every event with its name, those of plugins (`x.<plugin>.<event>`) too. */
   event: [event: RoomEvent]
@@ -111,6 +114,7 @@ export class Room {
   /** Events up to here happened while this client was away. */
   #missedToSeq = 0
   #end: RoomEnd | undefined
+  #media: Promise<RoomMedia> | undefined
 
   constructor(id: string, source: string | undefined, line: RoomLine) {
     this.id = id
@@ -170,9 +174,19 @@ export class Room {
     return this.#line.callPaid('gift.send', d, ik)
   }
 
-  /** Who gave most, best first; with `place` and `scoreCoin` of this user when they gave something. */
-  rank(board: BoardName, { limit }: { limit?: number | undefined } = {}): Promise<CommandReply<'rank.get'>> {
-    return this.call('rank.get', { board, ...(limit === undefined ? {} : { limit }) })
+  /**
+   * Who gave most, best first; with `place` and `scoreCoin` of this user when they gave something. `window`: one that is over, as a day
+   * ('2026-01-31'), a week by its Monday, or the id of a live.
+   */
+  rank(
+    board: BoardName,
+    { limit, window }: { limit?: number | undefined; window?: string | undefined } = {},
+  ): Promise<CommandReply<'rank.get'>> {
+    return this.call('rank.get', {
+      board,
+      ...(limit === undefined ? {} : { limit }),
+      ...(window === undefined ? {} : { window }),
+    })
   }
 
   /** Any command to this room. */
@@ -183,6 +197,12 @@ export class Room {
   /** A command that a plugin owns. What it answers is known to whoever knows the plugin: `room.command<{ votes: number }>(...)`. */
   command<Reply = unknown>(name: string, d: object = {}, options: CallOptions = {}): Promise<Reply> {
     return this.#line.command(name, d, options) as Promise<Reply>
+  }
+
+  /** Picture, sound and the mic, in browsers. Loaded when it is first asked for. */
+  media(): Promise<RoomMedia> {
+    this.#media ??= import('./media.ts').then((part) => new part.RoomMedia(this, (error) => this.#line.fault(error)))
+    return this.#media
   }
 
   leave(): void {

@@ -101,7 +101,7 @@ export class Gateway implements Fanout {
 
   /** `path` may end in `/*`. Register before `listen`. */
   route(
-    method: 'get' | 'head' | 'post' | 'del' | 'patch' | 'options',
+    method: 'get' | 'head' | 'post' | 'del' | 'patch' | 'options' | 'any',
     path: string,
     options: { bodyBytesMax: number },
     handler: HttpHandler,
@@ -268,6 +268,7 @@ function chooseEncoding(offered: string): Encoding | undefined {
 
 const statusTexts: Record<number, string> = {
   200: 'OK',
+  201: 'Created',
   204: 'No Content',
   301: 'Moved Permanently',
   304: 'Not Modified',
@@ -275,7 +276,14 @@ const statusTexts: Record<number, string> = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  409: 'Conflict',
+  412: 'Precondition Failed',
   413: 'Payload Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  428: 'Precondition Required',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',

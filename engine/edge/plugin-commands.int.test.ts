@@ -12,7 +12,8 @@ import { Transforms } from '../plugin/transforms.ts'
 import { DeliveryAccounts } from '../room/account.ts'
 import { accept, type Call, refuse } from '../room/call.ts'
 import type { PluginCommand, PluginCommands } from '../room/commands.ts'
-import { noCounts, RoomEvent } from '../room/event.ts'
+import { RoomEvent } from '../room/event.ts'
+import { newMeters } from '../room/home.ts'
 import type { Home } from '../room/home.ts'
 import { Homes } from '../room/homes.ts'
 import { Scheduler } from '../room/scheduler.ts'
@@ -62,7 +63,7 @@ async function start(options: Partial<Config> = {}) {
   const [bus, accounts, table] = [new LocalBus(clock, onError), new DeliveryAccounts(), new Table()]
   const store = openStoreInline({ file: ':memory:', roomsMax: config.roomsMax })
   const scheduler = new Scheduler(clock, onError)
-  const meters = { committed: noCounts(), flushes: 0, storeFailures: 0 }
+  const meters = newMeters()
   const hooks = {
     guards: new Guards(onError),
     transforms: new Transforms(onError),

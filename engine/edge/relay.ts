@@ -14,7 +14,7 @@ import { type Account, addCounts, type DeliveryAccounts, minus, newAccount } fro
 import { type Answer, type FramePlace, type Joined, refusal } from '../room/call.ts'
 import { resyncCommand } from '../room/commands.ts'
 import { type LaneCounts, noCounts } from '../room/event.ts'
-import type { EdgeShare, FrameHead, PartsByEncoding, PersonalHead } from '../room/frames.ts'
+import type { EdgeShare, FrameHead, PartsByEncoding, PersonalHead, TierHead } from '../room/frames.ts'
 import type { AnswerHead, CommandHead } from '../room/homes.ts'
 import type { Session } from './session.ts'
 import type { Fanout } from './socket.ts'
@@ -269,18 +269,20 @@ export class Relay {
   #account({ account, members }: EdgeRoom, head: FrameHead, share: EdgeShare, personal: ReadonlyMap<Member, PersonalHead>): void {
     let lean = 0
     for (const { tier } of members) if (tier === 'lean') lean++
-    const sampledOut = minus(head.events, head.full.counts)
-    const leanSkips = minus(head.full.counts, head.lean.counts)
-    addCounts(account.written, head.full.counts, members.length - lean)
-    addCounts(account.written, head.lean.counts, lean)
-    addCounts(account.skipped, leanSkips, lean)
-    addCounts(account.sampled, sampledOut, members.length)
+    const { full } = head
+    enter(account, full, members.length - lean)
+    enter(account, head.lean, lean)
+    addCounts(account.skipped, minus(shown(full), shown(head.lean)), lean)
+    addCounts(account.sampled, minus(head.events, shown(full)), members.length)
     addCounts(account.cut, head.events, share.sessions - members.length)
     // Sessions with a personal frame: the difference to what was entered for all.
     const ownHere: LaneCounts = [0, 0, 0]
     for (const [member, own] of personal) {
-      const change = minus(own.counts, head.full.counts)
-      addCounts(member.tier === 'full' ? account.written : account.skipped, change, 1)
+      const change = minus(shown(own), shown(full))
+      if (member.tier === 'full') {
+        enter(account, own, 1)
+        enter(account, full, -1)
+      } else addCounts(account.skipped, change, 1)
       addCounts(account.sampled, minus(own.own, change), 1)
       addCounts(ownHere, own.own, 1)
     }
@@ -346,6 +348,18 @@ export class Relay {
 
 const topic = (roomId: string, encoding: Encoding, tier: Tier): string => `${roomId}/${encoding}/${tier}`
 const topicOf = ({ room, session, tier }: Member): string => topic(room.id, session.encoding, tier)
+
+/** What a frame shows, be it by an event that stands for several. */
+function shown({ counts, collapsed }: TierHead): LaneCounts {
+  const sum: LaneCounts = [...counts]
+  addCounts(sum, collapsed, 1)
+  return sum
+}
+
+function enter(account: Account, { counts, collapsed }: TierHead, times: number): void {
+  addCounts(account.written, counts, times)
+  addCounts(account.collapsed, collapsed, times)
+}
 
 function sendParts(session: Session, ranges: PartsByEncoding, parts: readonly Uint8Array[]): void {
   const [from, to] = ranges[session.encoding] ?? [0, 0]

@@ -1,6 +1,7 @@
 /**
  * Session tokens: signed JWTs (HS256), audience `livehouse`, with an expiry. Claims: `sub` user, `name`, `scope` (space-separated:
- * `streamer` may create rooms, `patrol` moderates everywhere, `operator` may use the admin API).
+ * `streamer` may create rooms, `patrol` moderates everywhere, `operator` may use the admin API but for money, the audit and backups, which
+ * have scopes of their own: `admin/audit.ts`).
  *
  *     const token = await signToken(secret, { sub: 'ann', name: 'Ann', ttlMs: 3_600_000 }, clock.now())
  *     const who = await verifyToken(secret, token, clock.now())      // undefined when it is not valid

@@ -23,6 +23,8 @@ export class Applier {
   #storage: SqliteLedger | undefined
   /** Unset while closed. */
   #ledger: Ledger | undefined
+  /** Of the last row that was answered: what is opened again must have it. */
+  #pos = 0
 
   /** Throws when the file cannot be opened or another process holds it. */
   constructor(options: SqliteLedgerOptions) {
@@ -30,6 +32,7 @@ export class Applier {
     this.#options = { ...options, isLocked: true }
     try {
       this.#ledger = new Ledger(this.#opened())
+      this.#pos = this.#ledger.pos
     } catch (error) {
       this.close()
       throw error
@@ -47,6 +50,7 @@ export class Applier {
     if (!ledger) throw new Error('the ledger is closed')
     try {
       const results = ledger.batch(ask.ops)
+      this.#pos = ledger.pos
       return { results, pos: ledger.pos }
     } catch (error) {
       this.#shut()
@@ -66,7 +70,11 @@ export class Applier {
       try {
         const storage = this.#opened()
         storage.checkWrite()
+        const found = storage.lastPos()
+        if (found < this.#pos)
+          throw new Error(`the journal ends at ${found}, and row ${this.#pos} was answered: this is another file`)
         this.#ledger = new Ledger(storage)
+        this.#pos = this.#ledger.pos
       } catch (error) {
         this.#shut()
         throw error

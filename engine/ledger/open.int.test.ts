@@ -1,5 +1,5 @@
 /** The ledger with its real threads and files: group commit, readers beside the writer, a dead writer, a full disk. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -187,6 +187,35 @@ test('a full disk: the batch is refused, the ledger closes, tries again, and ope
 
   const roomy = await openQueue(new ManualClock())
   expect(await roomy.queue.submit(give(1n))).toMatchObject({ ok: true, pos: pos + 1 })
+})
+
+test.each(['ledger.db', 'ledger.db-wal'])('%s is moved away: nothing more is answered, until it is back', async (name) => {
+  const clock = new ManualClock()
+  const { queue } = await openQueue(clock)
+  await queue.submit(give(5n))
+  const [here, away] = [join(dir, name), join(dir, 'away')]
+  renameSync(here, away)
+  await expect(queue.submit(give(1n))).rejects.toEqual(unavailable(true))
+  expect(queue.stats()).toMatchObject({ state: 'unavailable', reason: expect.stringContaining('was moved, deleted or replaced') })
+  renameSync(away, here)
+  const isOpen = stateOf(queue, 'open')
+  clock.advance(250)
+  await isOpen
+  expect(await queue.submit(give(1n))).toMatchObject({ ok: true, pos: 2 })
+})
+
+test('a ledger whose file is gone and whose companions are there is not begun anew', async () => {
+  const ledger = await open()
+  await ledger.submit(give(5n))
+  await ledger.reads.auditStep()
+  await ledger.close()
+  const [file, away] = [join(dir, 'ledger.db'), join(dir, 'away')]
+  renameSync(file, away)
+  await expect(openLedger({ dir, clock: new SystemClock() })).rejects.toThrow('ledger.db is gone')
+  expect(existsSync(file)).toBe(false)
+  renameSync(away, file)
+  const again = await open()
+  expect(await again.submit(give(1n))).toMatchObject({ ok: true, pos: 2 })
 })
 
 test('questions are bounded', async () => {

@@ -24,6 +24,7 @@ import {
   toRow,
 } from './rows.ts'
 import type { Decided, Found, NewRow, Wanted } from './rules.ts'
+import { checkPresent, SameFile } from './same-file.ts'
 import { migrations } from './schema.ts'
 
 export interface SqliteLedgerOptions {
@@ -44,6 +45,8 @@ const checkBytes = 65_536
 export class SqliteLedger implements LedgerStorage {
   readonly #lock: Database.Database | undefined
   readonly #db: Database.Database
+  /** Unset in memory. */
+  readonly #same: SameFile | undefined
   readonly #sql: ReturnType<typeof prepare>
   /** Of rows in `balances_`. */
   readonly #ids = new Map<string, number>()
@@ -56,9 +59,11 @@ export class SqliteLedger implements LedgerStorage {
   constructor({ file, pagesMax, isLocked = false }: SqliteLedgerOptions) {
     this.#lock = file === inMemory || isLocked ? undefined : takeLock(file)
     try {
+      if (file !== inMemory) checkPresent(file)
       this.#db = openFile(file, pagesMax)
       this.#sql = prepare(this.#db)
       this.#lastTxId = (this.#sql.lastTxId.get() as { tx_id: string | null }).tx_id ?? ''
+      this.#same = file === inMemory ? undefined : new SameFile(file)
     } catch (error) {
       this.#lock?.close()
       throw error
@@ -165,6 +170,7 @@ export class SqliteLedger implements LedgerStorage {
     this.#sql.begin.run()
     try {
       work()
+      this.#same?.check()
       this.#sql.commit.run()
     } catch (error) {
       this.#rollBack()

@@ -1,6 +1,6 @@
 /**
  * Arguments with which ffmpeg sends a file to an ingest: an array, for `spawn`, never a line for a shell. The word `INPUT` is to be
- * replaced by the file; ffmpeg opens nothing but files and what it sends to.
+ * replaced by the file; of what such a file names ffmpeg opens files alone.
  *
  *     spawn('ffmpeg', ffmpegArguments(ingest).map((word) => (word === inputWord ? 'show.mp4' : word)))
  */
@@ -21,8 +21,19 @@ export function ffmpegArguments(ingest: Ingest): string[] {
     `${key === undefined ? 'rtp' : 'srtp'}://${name}:${port}?rtcpport=${rtcpPort}`,
   ]
   return [
-    ...['-hide_banner', '-loglevel', 'warning', '-protocol_whitelist', 'file,rtp,srtp,udp', '-re', '-i', inputWord],
-    ...['-map', '0:v:0', ...(video.codec === 'vp8' ? vp8 : h264), '-pix_fmt', 'yuv420p', '-b:v', '2500k', '-g', '60', ...form(video)],
+    ...['-hide_banner', '-loglevel', 'warning', '-protocol_whitelist', 'file', '-re', '-i', inputWord],
+    ...[
+      '-map',
+      '0:v:0',
+      ...(video.codec === 'vp8' ? vp8 : h264),
+      '-pix_fmt',
+      'yuv420p',
+      '-b:v',
+      '2500k',
+      '-g',
+      '60',
+      ...form(video),
+    ],
     ...to(ingest.videoPort, ingest.videoRtcpPort, srtp?.videoKeyBase64),
     ...['-map', '0:a:0', '-c:a', 'libopus', '-b:a', '96k', ...form(audio)],
     ...to(ingest.audioPort, ingest.audioRtcpPort, srtp?.audioKeyBase64),

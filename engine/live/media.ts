@@ -46,7 +46,8 @@ export const newStreamMeters = (): StreamMeters => ({
 
 /** Who is on the mic decides the part for it; the stream asks it who may be heard, and tells it what becomes of it. */
 export interface SeatStage {
-  mayPublishSeat(userId: string): number | undefined
+  /** Without a kind: whether anything. */
+  mayPublishSeat(userId: string, kind?: MediaKind): number | undefined
   onSeatOpened(seat: SeatProducer): void
   onSeatClosed(seat: SeatProducer): void
 }

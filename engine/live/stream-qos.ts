@@ -51,7 +51,10 @@ export class Qos implements Chore {
     const coveredMs = Math.min(d.windowMs, sinceMs + toleranceMs)
     if (d.playMs > coveredMs + toleranceMs || d.stallMs > d.playMs) {
       this.#meters.qosRefused++
-      return refuse(call, 'request.invalid', { msg: 'playMs: more than the window, or less than stallMs.', d: { field: 'playMs' } })
+      return refuse(call, 'request.invalid', {
+        msg: 'playMs: more than the window, or less than stallMs.',
+        d: { field: 'playMs' },
+      })
     }
     this.#lastAt.set(sid, now)
     this.#count(d, now)

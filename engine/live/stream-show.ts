@@ -15,6 +15,8 @@ export type StopReason = 'ended' | 'operator' | 'room_closed' | 'taken_down' | '
 
 /** As long as a node keeps a track that nobody feeds. */
 const lostMsMax = 15_000
+/** A worker's tracks close before its death is told, and one track may give way to another of another codec. */
+const goneMsMax = 1_000
 const engineActor = 'engine'
 
 export class Show implements Chore {
@@ -28,8 +30,8 @@ export class Show implements Chore {
   #sinceAt: number | undefined
   #level = 0
   #roomLevel = 0
-  /** Set: everything went with a worker, and this is how long we wait. */
-  #lostUntil: number | undefined
+  /** Nothing is shown, and this long we wait for what comes instead. */
+  #ending: { reason: 'ended' | 'lost'; at: number } | undefined
 
   constructor(home: Home, media: MediaNode | undefined, userOf: (peerId: string) => string | undefined) {
     this.#home = home
@@ -99,8 +101,19 @@ export class Show implements Chore {
 
   /** A node knows peers, viewers know users. */
   #named(track: MediaTrackShape): MediaTrackShape {
-    const known = this.#tracks.get(track.id)?.userId
-    return { ...track, userId: this.#userOf(track.userId) ?? known ?? this.#home.info.ownerId }
+    const known = this.#tracks.get(track.id)
+    const userId = this.#userOf(track.userId) ?? known?.userId ?? this.#home.info.ownerId
+    // A guest may have moved to another seat since the node was told of theirs.
+    return { ...track, userId, ...(known?.seatNo === undefined ? {} : { seatNo: known.seatNo }) }
+  }
+
+  moveSeat(from: number, to: number): void {
+    const moved = [...this.#tracks.values()].filter(({ source, seatNo }) => source === 'seat' && seatNo === from)
+    for (const one of moved) {
+      const track = { ...one, seatNo: to }
+      this.#tracks.set(track.id, track)
+      this.#tell('stream.track_changed', { track }, track.userId)
+    }
   }
 
   #opened(given: MediaTrackShape): void {
@@ -111,7 +124,7 @@ export class Show implements Chore {
   }
 
   #start(userId: string): void {
-    this.#lostUntil = undefined
+    this.#ending = undefined
     if (this.isLive) return
     this.#sinceAt = this.#home.now()
     this.#tell('stream.started', { sinceAt: this.#sinceAt }, userId)
@@ -122,7 +135,7 @@ export class Show implements Chore {
     if (!track) return
     this.#unpublish(track, reason)
     const isLast = ![...this.#tracks.values()].some(({ source }) => source === 'main')
-    if (isLast && this.isLive && this.#lostUntil === undefined) this.#stop('ended')
+    if (isLast && this.#ending === undefined) this.#endSoon('ended', goneMsMax)
   }
 
   #unpublish({ id, userId }: MediaTrackShape, reason: string): void {
@@ -171,8 +184,12 @@ export class Show implements Chore {
     this.#meters.lost++
     this.#clear('lost')
     this.#tell('stream.migrated', { hint })
+    this.#endSoon('lost', lostMsMax)
+  }
+
+  #endSoon(reason: 'ended' | 'lost', ms: number): void {
     if (!this.isLive) return
-    this.#lostUntil = this.#home.now() + lostMsMax
+    this.#ending = { reason, at: this.#home.now() + ms }
     this.#home.rearm()
   }
 
@@ -189,7 +206,7 @@ export class Show implements Chore {
 
   #stop(reason: StopReason, by = engineActor): void {
     this.#sinceAt = undefined
-    this.#lostUntil = undefined
+    this.#ending = undefined
     this.#tell('stream.stopped', { reason }, by)
   }
 
@@ -199,12 +216,10 @@ export class Show implements Chore {
   }
 
   dueAt(): number | undefined {
-    return this.#lostUntil
+    return this.#ending?.at
   }
 
   run(now: number): void {
-    if (this.#lostUntil === undefined || this.#lostUntil > now) return
-    this.#lostUntil = undefined
-    if (this.isLive) this.#stop('lost')
+    if (this.#ending && this.#ending.at <= now) this.#stop(this.#ending.reason)
   }
 }

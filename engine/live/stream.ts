@@ -10,11 +10,10 @@
  * the node, in the same turn.
  */
 import type { CommandInput } from '../../schemas/messages.ts'
-import { subjects } from '../../schemas/subjects.ts'
 import type { Feed, LineName, Media, SfuAnswer, SfuAsk, SfuEvent, SfuRequest } from '../../schemas/sfu.ts'
+import { subjects } from '../../schemas/subjects.ts'
 import { type Actor, type Answer, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
-import type { Member } from '../room/presence.ts'
 import { may } from '../room/rights.ts'
 import { ffmpegArguments } from './ingest-arguments.ts'
 import { type MediaNode, MediaProblem, type SeatStage } from './media.ts'
@@ -41,6 +40,8 @@ export class Stream implements Chore {
   readonly #home: Home
   readonly #media: MediaNode | undefined
   #capabilities: Promise<Media> | undefined
+  /** Answered: what the node told before is about an earlier room of this name. */
+  #isOpen = false
   /** Counts rooms of the node: what was asked of an earlier one says nothing about this one. */
   #generation = 0
   #emptyAt: number | undefined
@@ -87,7 +88,9 @@ export class Stream implements Chore {
 
   restartIce(call: Call): void {
     const { transportId: transport } = call.d as CommandInput<'stream.restart_ice'>
-    this.#forPeer(call, 'transport.restart_ice', { transport }, ({ iceParameters }) => ({ iceJson: JSON.stringify(iceParameters) }))
+    this.#forPeer(call, 'transport.restart_ice', { transport }, ({ iceParameters }) => ({
+      iceJson: JSON.stringify(iceParameters),
+    }))
   }
 
   // ------------------------------------------------------------------ publishing
@@ -115,7 +118,7 @@ export class Stream implements Chore {
   #publish(call: Call, rtpParameters: Media): void {
     const { kind, transportId: transport, ...d } = call.d as Publishing
     // Guards took their time.
-    const feed = this.feedOf(call.actor, d)
+    const feed = this.feedOf(call.actor, { ...d, kind })
     if ('ok' in feed) return call.answer(feed)
     const peer = this.#peerOf(call)
     if (!peer) return refuse(call, 'stream.gone')
@@ -143,10 +146,13 @@ export class Stream implements Chore {
   }
 
   /** What this user would feed, or why they may not. */
-  feedOf(actor: Actor, { line, source }: Pick<Publishing, 'line' | 'source'>): Feed | Refused {
+  feedOf(
+    actor: Actor,
+    { line, source, kind }: Pick<Publishing, 'line' | 'source'> & Partial<Pick<Publishing, 'kind'>>,
+  ): Feed | Refused {
     const refused = this.#mayNotBeLive(actor)
     if (refused) return refused
-    const seatNo = line === undefined ? this.seats?.mayPublishSeat(actor.userId) : undefined
+    const seatNo = line === undefined ? this.seats?.mayPublishSeat(actor.userId, kind) : undefined
     if (seatNo !== undefined) return { of: 'seat', seatNo }
     if (!may(this.#home.ranksOf(actor.userId), 'publish')) return refusal('stream.denied')
     return { of: 'line', line: line ?? 'primary', source }
@@ -290,8 +296,9 @@ export class Stream implements Chore {
     this.#ask({ call, peer }, 'producer.select', { ...this.#of(peer), producer: producerId }, () => {
       const home = this.#home
       const { userId } = call.actor
-      home.decide(home.event('stream.source_selected', { producerId, source: feed.source }, { actor: userId, hops: call.hops }), () =>
-        accept(call, {}),
+      home.decide(
+        home.event('stream.source_selected', { producerId, source: feed.source }, { actor: userId, hops: call.hops }),
+        () => accept(call, {}),
       )
     })
   }
@@ -355,14 +362,14 @@ export class Stream implements Chore {
         return this.#onLost(event.reason)
       default:
         // What comes late from a room of the node that we have closed is of no interest.
-        if (this.#capabilities || event.t === 'node.state' || event.t === 'degraded') this.show.onEvent(event)
+        if (this.#isOpen || event.t === 'node.state' || event.t === 'degraded') this.show.onEvent(event)
         this.#considerEmpty()
     }
   }
 
   #onProducerGone({ peer: id, producer }: Extract<SfuEvent, { t: 'producer.closed' }>): void {
     const peer = this.peers.get(id)
-    if (peer?.via === 'rtp') return this.closePeer(peer, 'closed')
+    // Of RTP we never knew its name: the node closes and opens those by itself, and the line stays that peer's.
     if (peer) this.#onProducerClosed(peer, producer)
   }
 
@@ -405,7 +412,7 @@ export class Stream implements Chore {
   }
 
   /** A session left the room, however it did. */
-  left({ sid }: Member): void {
+  left(sid: string): void {
     const peer = this.peers.get(sid)
     peer?.transports.clear() // nobody to be told
     if (peer) this.closePeer(peer, 'left')
@@ -415,7 +422,13 @@ export class Stream implements Chore {
   /** Kicked, banned, or all sessions ended by an operator: what has no session ends too. */
   dropped(userId: string): void {
     for (const peer of this.peers.othersOf(userId)) this.closePeer(peer, 'removed')
-    for (const { sid } of this.#home.presence.sessionsOf(userId)) this.left({ sid } as Member)
+    for (const { sid } of this.#home.presence.sessionsOf(userId)) this.left(sid)
+  }
+
+  /** A role was given or taken. */
+  rightsChanged(userId: string): void {
+    if (may(this.#home.ranksOf(userId), 'publish')) return
+    for (const peer of this.peers.publishers()) if (peer.userId === userId) this.closePeer(peer, 'removed')
   }
 
   closed(): void {
@@ -423,8 +436,16 @@ export class Stream implements Chore {
   }
 
   /** What the mic needs: a guest who may no longer be heard. */
-  closeSeat(seatNo: number): void {
-    for (const { peer, producerId } of this.peers.onSeat(seatNo)) this.#closeProducer(peer, producerId)
+  closeSeat(seatNo: number, userId: string): void {
+    for (const { peer, producerId } of this.peers.onSeat(seatNo))
+      if (peer.userId === userId) this.#closeProducer(peer, producerId)
+  }
+
+  /** The guest sits elsewhere; what they publish goes on. */
+  moveSeat(from: number, to: number): void {
+    for (const { peer, producerId, producer } of this.peers.onSeat(from))
+      peer.producers.set(producerId, { ...producer, feed: { of: 'seat', seatNo: to } })
+    this.show.moveSeat(from, to)
   }
 
   muteSeat(seatNo: number, isPaused: boolean): void {
@@ -440,6 +461,7 @@ export class Stream implements Chore {
   #forgetRoom(): void {
     this.#generation++
     this.#capabilities = undefined
+    this.#isOpen = false
     this.#emptyAt = undefined
     const peers = [...this.peers.all()]
     this.peers.clear()
@@ -499,7 +521,8 @@ export class Stream implements Chore {
     const opening = (this.#capabilities ??= this.#open())
     this.#settled(call, opening, (answer) => {
       // The room, or the node, may have ended meanwhile.
-      const refused = this.mayNotWatch() ?? (generation === this.#generation ? undefined : refusal('stream.unavailable', { retryAfterMs: 500 }))
+      const refused =
+        this.mayNotWatch() ?? (generation === this.#generation ? undefined : refusal('stream.unavailable', { retryAfterMs: 500 }))
       if (refused) return call.answer(refused)
       then(answer)
       this.#considerEmpty()
@@ -511,6 +534,11 @@ export class Stream implements Chore {
     try {
       const media = this.#media as MediaNode
       const { rtpCapabilities } = await media.request('room.open', this.#inRoom)
+      if (generation !== this.#generation) {
+        if (!this.#capabilities) media.tell('room.close', this.#inRoom)
+        return rtpCapabilities
+      }
+      this.#isOpen = true
       if (this.show.roomLevel > 0) media.tell('node.degrade', { ...this.#inRoom, level: this.show.roomLevel })
       return rtpCapabilities
     } catch (error) {
@@ -528,7 +556,9 @@ export class Stream implements Chore {
   ): void {
     const peer = this.#peerOf(call)
     if (!peer) return refuse(call, 'stream.gone')
-    this.#ask({ call, peer }, name, { ...this.#of(peer), ...ask } as unknown as SfuAsk<R>, (answer) => accept(call, reply(answer)))
+    this.#ask({ call, peer }, name, { ...this.#of(peer), ...ask } as unknown as SfuAsk<R>, (answer) =>
+      accept(call, reply(answer)),
+    )
   }
 
   #ask<R extends SfuRequest>(asking: Asking, name: R, ask: SfuAsk<R>, then: (answer: SfuAnswer<R>) => void): void {

@@ -18,6 +18,10 @@ export const engineCallDocs: Readonly<Record<EngineCallName, string>> = {
   'engine.message.release': 'Show a message that was held (`ctx.message.release`).',
   'engine.message.reject': 'Refuse a message that was held (`ctx.message.reject`).',
   'engine.wall.show': 'Pin a text to the wall of a room (`ctx.wall.show`).',
+  'engine.stream.cut': 'End picture and sound of a room at once, and let nobody go live there for a while (`ctx.stream.cut`).',
+  'engine.stream.degrade': 'Send viewers of a room fewer layers, down to sound alone (`ctx.stream.degrade`).',
+  'engine.mic.drop': 'Take a guest off the mic (`ctx.mic.drop`).',
+  'engine.stream.switch_line': 'Show the other line of a room (`ctx.stream.switchLine`).',
   'engine.pay.create': 'Ask a payment provider for a checkout, for the user whose command this is (`ctx.pay.create`).',
 }
 

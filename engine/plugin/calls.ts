@@ -72,6 +72,9 @@ const PayShape = Type.Object({
   bonusCoins: Type.Integer({ minimum: 0, maximum: 10_000_000 }),
   ik: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
 })
+/** What comes behind the room in calls about its media; the admin API takes the same. */
+export const streamCut = { banMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000 })) }
+export const streamLevel = { level: Type.Integer({ minimum: 0, maximum: 4 }) }
 const d = (name: keyof typeof commands) => (commands[name].d as TObject).properties
 
 interface CallSpec {
@@ -244,6 +247,13 @@ export class Calls {
       'engine.message.release': asCommand(Type.Object({ ...roomOnly, caseId: Id }), 'engine.message.release'),
       'engine.message.reject': asCommand(Type.Object({ ...roomOnly, caseId: Id, msg: Reason }), 'engine.message.reject'),
       'engine.wall.show': asCommand(Type.Object({ ...roomOnly, ...d('wall.show') }), 'wall.show'),
+      'engine.stream.cut': asCommand(Type.Object({ ...roomOnly, reason: Reason, ...streamCut }), 'engine.stream.cut'),
+      'engine.stream.degrade': asCommand(Type.Object({ ...roomOnly, ...streamLevel }), 'engine.stream.degrade'),
+      'engine.stream.switch_line': asCommand(
+        Type.Object({ ...roomOnly, ...d('stream.switch_line') }),
+        'engine.stream.switch_line',
+      ),
+      'engine.mic.drop': asCommand(Type.Object({ ...roomOnly, ...d('mic.drop') }), 'mic.drop'),
       'engine.pay.create': { shape: PayShape, run: (call) => this.#pay(call) },
     }
   }

@@ -41,7 +41,8 @@ function soundCharge(answer: unknown, plugin: string): ChargeAnswer | undefined 
   const isShare = ({ to, bps }: { to: unknown; bps: unknown }) => isId(to) && Number.isInteger(bps) && (bps as number) >= 0
   if (!shares.every(isShare) || shares.reduce((sum, { bps }) => sum + (bps as number), 0) > 10_000) return undefined
   const show = soundShow((template as { show?: unknown }).show)
-  if (!show) return undefined
+  const limits = soundLimits((template as { limits?: unknown }).limits)
+  if (!show || !limits) return undefined
   return {
     kind,
     template: {
@@ -51,8 +52,19 @@ function soundCharge(answer: unknown, plugin: string): ChargeAnswer | undefined 
       contractVersion,
       catalogVersion,
       show,
+      limits,
     },
   }
+}
+
+/** A bound that is none (misspelt, no number) must not be taken for none at all. */
+function soundLimits(limits: unknown): NonNullable<PostingTemplate['limits']> | undefined {
+  if (limits === undefined) return {}
+  if (typeof limits !== 'object' || limits === null) return undefined
+  const isMax = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
+  const known = ['minuteCoinMax', 'dayCoinMax']
+  const isSound = Object.entries(limits).every(([name, max]) => known.includes(name) && (max === undefined || isMax(max)))
+  return isSound ? { ...limits } : undefined
 }
 
 function soundShow(show: unknown): PostingTemplate['show'] | undefined {

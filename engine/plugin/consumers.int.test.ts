@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { SystemClock } from '../base/clock.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { type LogEntry, openStore, type Store } from '../room/store.ts'
 import { Consumer, type ConsumerParts, consumerLimits } from './consumers.ts'
 
@@ -117,16 +117,17 @@ const engine = (url: (path: string) => string, folder: string) => `
 `
 
 test('kill -9: every event arrives or is one dead letter, in order per room, and little comes twice', async () => {
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  const script = join(dir, 'engine.mts')
+  const module = (path: string) => programEntry(new URL(path, import.meta.url))
+  const { execArgv } = module('../room/store.ts')
+  const script = join(dir, 'engine.mjs')
   writeFileSync(
     script,
-    engine((path) => new URL(path, import.meta.url).href, dir),
+    engine((path) => pathToFileURL(module(path).file).href, dir),
   )
   const delivered: { pos: number; roomId: string }[] = []
   const kills = [3, 250, 1_111, 701]
   for (const killAfter of kills) {
-    const child = spawn(process.execPath, ['--import', loader, script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [...execArgv, script], { stdio: ['ignore', 'pipe', 'inherit'] })
     children.push(child)
     const gone = once(child, 'exit')
     let lines = 0

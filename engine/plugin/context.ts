@@ -70,6 +70,18 @@ export interface Context<S extends TObject = TObject, E extends Emitted = Emitte
     release(roomId: string, caseId: string): Promise<void>
     reject(roomId: string, caseId: string, msg?: string): Promise<void>
   }
+  readonly stream: {
+    /** Picture and sound of a room end at once; nobody goes live there for `banMs` (at most a day; unset: 30 s), in this run of the engine. */
+    cut(roomId: string, options?: { reason?: string; banMs?: number }): Promise<void>
+    /** 0: all layers; 1: at most the middle one; 2: the lowest; 3: the lowest at its lowest frame rate; 4: sound alone. */
+    degrade(roomId: string, level: number): Promise<void>
+    /** Which of the two lines viewers see; `auto`: the better one. Answers with the one shown. */
+    switchLine(roomId: string, line: 'primary' | 'backup' | 'auto'): Promise<'primary' | 'backup'>
+  }
+  readonly mic: {
+    /** Whoever is on this seat goes, and what they publish ends; `reason` is for them. */
+    drop(roomId: string, seatNo: number, reason?: string): Promise<void>
+  }
   readonly wall: { show(roomId: string, options: { text: string; showMs?: number }): Promise<void> }
   readonly pay: {
     /**

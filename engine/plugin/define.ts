@@ -21,12 +21,14 @@ import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import type { EventName, Lane } from '../../schemas/messages.ts'
 import type { Context, Emitted } from './context.ts'
 import type {
+  BusEventName,
   ChargeAnswer,
   ChargedCommand,
   GrantableDomain,
   GuardedCommand,
   GuardedCommands,
   HookedEventData,
+  LedgerEventName,
   PluginOwnedName,
   SystemEventName,
   TransformedCommand,
@@ -172,6 +174,10 @@ export const engineCalls = [
   'engine.message.reject',
   'engine.wall.show',
   'engine.pay.create',
+  'engine.stream.cut',
+  'engine.stream.degrade',
+  'engine.stream.switch_line',
+  'engine.mic.drop',
 ] as const
 export type EngineCallName = (typeof engineCalls)[number]
 
@@ -180,7 +186,7 @@ type Guards<C> = { [T in GuardedCommand]?: GuardHook<T, GuardedCommands[T], C> }
 }
 type Transforms<C> = { [T in TransformedCommand]?: TransformHook<T, C> }
 type Charges<C> = { [T in ChargedCommand]?: ChargeHook<C> }
-type Events<C> = { [T in EventName | SystemEventName]?: EventHook<HookedEventData<T>, C> } & {
+type Events<C> = { [T in EventName | BusEventName | SystemEventName | LedgerEventName]?: EventHook<HookedEventData<T>, C> } & {
   [T in PluginOwnedName]?: EventHook<unknown, C>
 }
 

@@ -2,6 +2,7 @@
  * Plugins that die, hang, flood and lie, in real threads and processes, and a nats-server that dies. Whatever they do: danmaku keep their
  * order and wait no longer than the budget, a closed guard stays closed, an open one that could not be asked leaves its mark.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { SystemClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
@@ -26,12 +27,18 @@ beforeAll(async () => {
 })
 afterAll(() => nats.stop())
 const closing: (() => unknown)[] = []
+/** How late this process, in which the engine lives, gets to anything: what a timer of the budget can be late as well. */
+const lateness = monitorEventLoopDelay({ resolution: 10 })
+lateness.enable()
+afterAll(() => lateness.disable())
+const latenessMs = () => lateness.max / 1e6
 const stop = async () => {
   for (const close of closing.splice(0).reverse()) await close()
   await bench.stop()
 }
 
 const start = async (place: 'worker' | 'remote', options: Partial<Config> = {}) => {
+  lateness.reset()
   bench = await Bench.start(place, nats, new SystemClock(), { logDanmaku: true, pluginsApproved: 'gate', ...options })
   ann = await bench.user('ann')
   operator = await bench.engine.connect({ token: await bench.engine.token('op', { scope: 'operator' }) })
@@ -93,7 +100,7 @@ const expectOrderAndBudget = async () => {
     .map(Number)
   expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
   // Measured where it is waited for. Beyond the budget there is only what this machine, busy with tests, takes to fire a timer.
-  expect(guard().p99Ms).toBeLessThan(gateBudgetMs + 500)
+  expect(guard().p99Ms).toBeLessThan(gateBudgetMs + 500 + latenessMs())
   // Every one that was not judged says so, and is counted.
   await until(async () => expect(await unchecked()).toBe(guard().policy))
 }
@@ -122,7 +129,7 @@ describe('a process', () => {
     const { p99Ms } = guard()
     await sayMany(20)
     expect(guard()).toMatchObject({ policy: 20, timeouts: 0 })
-    expect(p99Ms).toBeLessThan(gateBudgetMs + 500)
+    expect(p99Ms).toBeLessThan(gateBudgetMs + 500 + latenessMs())
     expect(await showOnWall()).toMatchObject({ err: { code: 'wall.unavailable' } })
     expect(await unchecked()).toBe(20)
     await nats.restart()

@@ -58,6 +58,15 @@ export interface GuardedCommands {
   'danmaku.send': CommandInput<'danmaku.send'> & { text: string }
   'wall.show': CommandInput<'wall.show'>
   'gift.send': CommandInput<'gift.send'> & { to: string; count: number }
+  /** Before anything is published, however it comes in: `line` of the show, or the `seatNo` of a guest on the mic. WHIP and RTP: one ask for both kinds. */
+  'stream.publish': {
+    kind: 'audio' | 'video'
+    source: 'cam' | 'mic' | 'screen' | 'virtual'
+    line?: 'primary' | 'backup'
+    seatNo?: number
+  }
+  /** `kind`: what the applicant wants to be heard or seen with; unset: their voice. An invitation asks no guard. */
+  'mic.apply': CommandInput<'mic.apply'>
 }
 export type GuardedCommand = keyof GuardedCommands
 
@@ -73,6 +82,8 @@ export const guardedCommands: Readonly<Record<GuardedCommand, { holdable: boolea
   'danmaku.send': { holdable: true },
   'wall.show': { holdable: false },
   'gift.send': { holdable: false },
+  'stream.publish': { holdable: false },
+  'mic.apply': { holdable: false },
 }
 
 export interface Allow {
@@ -159,6 +170,8 @@ export interface PostingTemplate {
   show: { name: string; unitCoin: number; effectId: string; comboable: boolean; comboTimeoutMs: number }
   contractVersion: string
   catalogVersion: string
+  /** Most coins that the payer may spend in one minute and in one day of the platform, this charge included. Unset: no bound. */
+  limits?: { minuteCoinMax?: number; dayCoinMax?: number }
 }
 export type ChargeAnswer = { kind: 'post'; template: PostingTemplate } | Deny
 
@@ -173,6 +186,85 @@ export interface SystemEvents {
   'plugin.changed': { plugin: string; change: string; by: string }
 }
 export type SystemEventName = keyof SystemEvents
+
+/** Facts of the ledger that belong to no room: they are in the room log, without a room, in the order of the journal. */
+export interface LedgerEvents {
+  'recharge.completed': {
+    rechargeId: string
+    userId: string
+    provider: string
+    priceMinor: number
+    feeMinor: number
+    cur: string
+    coins: number
+    bonusCoins: number
+    providerTxId: string
+    txId: string
+  }
+  /** The provider took the money back. `debtCoin`: paid coins of it that were spent already. */
+  'recharge.charged_back': {
+    rechargeId: string
+    userId: string
+    provider: string
+    priceMinor: number
+    feeMinor: number
+    cur: string
+    takenCoin: number
+    takenBonusCoin: number
+    debtCoin: number
+    providerTxId: string
+    txId: string
+  }
+  'gift.refunded': {
+    giftTxId: string
+    roomId: string
+    from: string
+    to: string
+    giftId: string
+    valueCoin: number
+    by: string
+    reason: string
+    txId: string
+  }
+  'wallet.adjusted': {
+    userId: string
+    kind: 'paid' | 'bonus'
+    coins: number
+    by: string
+    approvedBy: string
+    reason: string
+    txId: string
+  }
+  'wallet.frozen': { userId: string; by: string; reason: string; txId: string }
+  'wallet.unfrozen': { userId: string; by: string; reason: string; txId: string }
+}
+export type LedgerEventName = keyof LedgerEvents
+
+/** Of a room, for plugins and the bus alone: as they happen, at most once, without a place in the room's order. */
+export interface BusEvents {
+  /** Each minute in which viewers reported how the picture plays. `stallBps`: of the time played, basis points. */
+  'stream.qos_sampled': QosSample
+}
+export interface QosSample {
+  windowMs: number
+  reports: number
+  playMs: number
+  stallMs: number
+  stallBps: number
+  rttMs?: number
+  lossBps?: number
+}
+export type BusEventName = keyof BusEvents
+export const busEvents: Readonly<Record<BusEventName, true>> = { 'stream.qos_sampled': true }
+
+export const ledgerEvents: Readonly<Record<LedgerEventName, true>> = {
+  'recharge.completed': true,
+  'recharge.charged_back': true,
+  'gift.refunded': true,
+  'wallet.adjusted': true,
+  'wallet.frozen': true,
+  'wallet.unfrozen': true,
+}
 export const systemEvents: Readonly<Record<SystemEventName, true>> = {
   'plugin.attached': true,
   'plugin.detached': true,
@@ -185,7 +277,11 @@ export type HookedEventData<T extends string> = T extends EventName
   ? EventData<T>
   : T extends SystemEventName
     ? SystemEvents[T]
-    : unknown
+    : T extends LedgerEventName
+      ? LedgerEvents[T]
+      : T extends BusEventName
+        ? BusEvents[T]
+        : unknown
 
 /**
  * Whether an event comes from the room log (at least once, in order per room) or as it happens (at most once). Danmaku are in the log
@@ -193,9 +289,11 @@ export type HookedEventData<T extends string> = T extends EventName
  */
 export function isDurable(t: string, logDanmaku: boolean): boolean {
   const own = (events as Record<string, { lane: Lane } | undefined>)[t]
-  if (!own) return true
+  if (!own) return !isBusEvent(t)
   return own.lane === 'high' || (own.lane === 'normal' && logDanmaku)
 }
 
 export const isCoreEvent = (t: string): t is EventName => Object.hasOwn(events, t)
+export const isLedgerEvent = (t: string): t is LedgerEventName => Object.hasOwn(ledgerEvents, t)
+export const isBusEvent = (t: string): t is BusEventName => Object.hasOwn(busEvents, t)
 export const isSystemEvent = (t: string): t is SystemEventName => Object.hasOwn(systemEvents, t)

@@ -26,6 +26,7 @@ export {
   type HookedEventData,
   hold,
   type Json,
+  type LedgerEvents,
   type PostingTemplate,
   type SystemEvents,
   shadow,

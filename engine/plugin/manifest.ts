@@ -15,7 +15,9 @@ import {
   grantableDomains,
   guardedCommands,
   hookMajors,
+  isBusEvent,
   isCoreEvent,
+  isLedgerEvent,
   isOwnable,
   isOwnedBy,
   isSystemEvent,
@@ -191,7 +193,7 @@ export function manifestOf(plugin: AnyPlugin, sdk: string): ManifestShape {
 const plain = (value: unknown): unknown => (value === undefined ? {} : JSON.parse(JSON.stringify(value)))
 
 /** Their routes would stand in front of a plugin's: `/admin/v1/<plugin>`. */
-const reservedNames = ['account', 'engine', 'events', 'plugins', 'relay', 'rooms']
+const reservedNames = ['account', 'audit', 'backups', 'engine', 'events', 'media', 'money', 'plugins', 'relay', 'rooms']
 
 const checkShape = TypeCompiler.Compile(Manifest)
 
@@ -215,7 +217,9 @@ export function checkManifest(value: unknown): ManifestShape {
   for (const domain of domains)
     if (!(grantableDomains as readonly string[]).includes(domain)) throw bad(`${domain} is no domain that a plugin can own`)
   for (const { t } of emits)
-    if (!isOwnedBy(t, name, domains)) throw bad(`emits ${t}: own events are named x.${name}.<event>, or after one of its domains`)
+    if (isLedgerEvent(t)) throw bad(`emits ${t}: the ledger alone says that`)
+    else if (!isOwnedBy(t, name, domains))
+      throw bad(`emits ${t}: own events are named x.${name}.<event>, or after one of its domains`)
   const seen = new Set<string>()
   for (const hook of hooks) {
     checkHook(value, hook)
@@ -270,7 +274,7 @@ function isKnownHook({ name, domains }: ManifestShape, kind: HookKind, on: strin
     case 'command':
       return isOwnedBy(on, name, domains)
     case 'event':
-      return isCoreEvent(on) || isSystemEvent(on) || isOwnable(on)
+      return isCoreEvent(on) || isBusEvent(on) || isSystemEvent(on) || isLedgerEvent(on) || isOwnable(on)
     default:
       return true
   }

@@ -6,8 +6,8 @@
  * (measured: 16.5 s for a count of 16.5 s, and never for one without an end), while SIGKILL works at once and the file survives it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import type { Clock } from '../base/clock.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import type { Outcome, PluginDbOptions } from './plugin-db.ts'
 import { type DbFault, type DbStatement, PluginDbError } from './plugin-db-wire.ts'
 
@@ -94,13 +94,10 @@ export class PluginDbProcess {
   }
 }
 
-/** From dist the entry is plain JavaScript; from sources it needs the loader that the engine itself was started with. */
 function spawnEntry(): ChildProcess {
-  const isSource = import.meta.url.endsWith('.ts')
-  const entry = new URL(isSource ? './plugin-db-entry.ts' : './plugin-db-entry.js', import.meta.url)
-  const loader = isSource ? ['--import', import.meta.resolve('tsx')] : []
-  return fork(fileURLToPath(entry), [String(process.pid)], {
-    execArgv: [`--max-old-space-size=${heapMb}`, ...loader],
+  const { file, execArgv } = programEntry(new URL('./plugin-db-entry.ts', import.meta.url))
+  return fork(file, [String(process.pid)], {
+    execArgv: [`--max-old-space-size=${heapMb}`, ...execArgv],
     serialization: 'advanced', // answers are long texts, which it copies and JSON would escape
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

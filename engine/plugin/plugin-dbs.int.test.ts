@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../base/clock.ts'
 import { silentLog } from '../base/log.ts'
+import { programEntry } from '../base/worker-entry.ts'
 import { type DbMethod, encodeValue, PluginDbError } from './plugin-db-wire.ts'
 import { PluginDbs, type PluginDbsOptions } from './plugin-dbs.ts'
 
@@ -141,8 +143,9 @@ describe('a database process', () => {
   })
 
   test('ends with an engine that was killed, even inside a statement without an end', async () => {
-    const script = join(dir, 'engine.mts')
-    const sources = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
+    const script = join(dir, 'engine.mjs')
+    const module = (name: string) => programEntry(new URL(name, import.meta.url))
+    const sources = (name: string) => JSON.stringify(pathToFileURL(module(name).file).href)
     writeFileSync(
       script,
       `import { PluginDbs } from ${sources('./plugin-dbs.ts')}
@@ -154,7 +157,7 @@ describe('a database process', () => {
        await dbs.query('idle', [])
        console.log(dbs.pid('stuck'))`,
     )
-    const engine = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), script], {
+    const engine = spawn(process.execPath, [...module('./plugin-dbs.ts').execArgv, script], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const [line] = await once(engine.stdout, 'data')

@@ -124,6 +124,16 @@ export class Runner {
         release: (roomId, caseId) => done('engine.message.release', { roomId, caseId }),
         reject: (roomId, caseId, msg) => done('engine.message.reject', { roomId, caseId, ...(msg === undefined ? {} : { msg }) }),
       },
+      stream: {
+        cut: (roomId, options = {}) => done('engine.stream.cut', { roomId, ...options }),
+        degrade: (roomId, level) => done('engine.stream.degrade', { roomId, level }),
+        switchLine: async (roomId, line) =>
+          ((await call('engine.stream.switch_line', { roomId, line })) as { line: 'primary' | 'backup' }).line,
+      },
+      mic: {
+        drop: (roomId, seatNo, reason) =>
+          done('engine.mic.drop', { roomId, seatNo, ...(reason === undefined ? {} : { reason }) }),
+      },
       wall: { show: (roomId, options) => done('engine.wall.show', { roomId, ...options }) },
       pay: { create: (order) => call('engine.pay.create', order) as ReturnType<Context['pay']['create']> },
       get db() {

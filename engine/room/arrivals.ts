@@ -39,7 +39,7 @@ export class Arrivals {
   join(call: Call): void {
     const { session } = call
     if (!session) return refuse(call, 'request.invalid', { msg: 'Only a connection can join.' })
-    const refused = this.#refusal(call)
+    const refused = entryRefusal(this.#home, call)
     if (refused) return call.answer(refused)
     const { source, resume } = call.d as Join
     const seen: Seen = source === undefined ? {} : { source }
@@ -74,17 +74,6 @@ export class Arrivals {
     })
   }
 
-  #refusal({ actor }: Call): ReturnType<typeof refusal> | undefined {
-    const home = this.#home
-    const ban = home.banOf(actor.userId)
-    if (ban) return refusal('room.kicked', { d: { untilAt: ban.untilAt } })
-    const ranks = home.ranksOfActor(actor)
-    if (home.takedown && !may(ranks, 'enter_taken_down')) return refusal('room.taken_down', aboutCase(home.takedown))
-    if (home.info.state !== 'open' && ranks.length === 0) return refusal('room.closed', { retryAfterMs: 5_000 })
-    if (home.presence.members.size >= home.parts.config.roomConnectionsMax) return refusal('room.full', { retryAfterMs: 5_000 })
-    return undefined
-  }
-
   /** The call as one of its session's arrivals, until it is answered. */
   #expect(call: Call, { sid }: CallSession): { arrival: Arrival; arriving: Call } {
     const arrival = this.#waiting.get(sid) ?? { calls: new Set(), isGone: false }
@@ -101,7 +90,7 @@ export class Arrivals {
   #admit(call: Call, arrival: Arrival, ext: readonly ExtensionShape[]): void {
     // Nobody is left to read this.
     if (arrival.isGone) return refuse(call, 'room.not_joined')
-    const refused = this.#refusal(call)
+    const refused = entryRefusal(this.#home, call)
     if (refused) return call.answer(refused)
     const { source, resume } = call.d as Join
     const { isNew } = this.#home.join(call, call.session as CallSession, { resume, ext })
@@ -121,6 +110,17 @@ export class Arrivals {
     if (told instanceof Promise) home.later(call, told, () => then(ext))
     else then(ext)
   }
+}
+
+/** Why somebody may not come in, before plugins are asked. */
+export function entryRefusal(home: Home, { actor }: Pick<Call, 'actor'>): ReturnType<typeof refusal> | undefined {
+  const ban = home.banOf(actor.userId)
+  if (ban) return refusal('room.kicked', { d: { untilAt: ban.untilAt } })
+  const ranks = home.ranksOfActor(actor)
+  if (home.takedown && !may(ranks, 'enter_taken_down')) return refusal('room.taken_down', aboutCase(home.takedown))
+  if (home.info.state !== 'open' && ranks.length === 0) return refusal('room.closed', { retryAfterMs: 5_000 })
+  if (home.presence.members.size >= home.parts.config.roomConnectionsMax) return refusal('room.full', { retryAfterMs: 5_000 })
+  return undefined
 }
 
 export const aboutCase = ({ caseId }: { caseId?: string }): RefusalDetail => (caseId === undefined ? {} : { d: { caseId } })

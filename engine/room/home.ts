@@ -11,19 +11,23 @@ import type {
   EventName,
   ExtensionShape,
   MeShape,
+  MicInfoShape,
   RestrictionShape,
   Role,
   RoomInfoShape,
   SettingsShape,
+  StreamInfoShape,
   WallItemShape,
 } from '../../schemas/messages.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import { encodings } from '../../schemas/wire.ts'
 import type { Bus } from '../base/bus.ts'
 import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
 import type { IdSource } from '../base/random.ts'
 import type { Config } from '../config.ts'
 import type { Billing } from '../live/billing.ts'
+import { type MediaNode, newStreamMeters, type StreamMeters } from '../live/media.ts'
 import type { Ask, Asker } from '../plugin/define.ts'
 import { type Guards, type Ruling, refusalOfVerdict } from '../plugin/guards.ts'
 import { isCoreEvent, isDurable } from '../plugin/hooks.ts'
@@ -47,6 +51,7 @@ export interface HomeMeters {
   flushes: number
   storeFailures: number
   gifts: GiftMeters
+  stream: StreamMeters
 }
 /** Sends that were turned away by their rate, by too many under way, and those whose answer from the ledger was lost. */
 export interface GiftMeters {
@@ -59,6 +64,7 @@ export const newMeters = (): HomeMeters => ({
   flushes: 0,
   storeFailures: 0,
   gifts: { limited: 0, busy: 0, unanswered: 0 },
+  stream: newStreamMeters(),
 })
 
 export interface HomeParts {
@@ -74,6 +80,9 @@ export interface HomeParts {
   plugins: PluginCommands
   /** Undefined: no ledger, and so no gifts. */
   billing: Billing | undefined
+  /** Absent: chat alone. */
+  media?: MediaNode | undefined
+  log?: Log
   meters: HomeMeters
   /** What a tick committed, in order: for the event hooks of plugins. */
   onCommitted(home: Home, events: readonly RoomEvent[]): void
@@ -100,6 +109,12 @@ export interface Chore {
   run(now: number): void
   /** On the way down: hand what is still unwritten to the store. */
   finish?(): void
+  /** A session left the room, however it did. */
+  left?(sid: string, userId: string): void
+  /** A user was sent out, or all their sessions were ended: what they have here without a session ends too. */
+  dropped?(userId: string): void
+  /** They were given a role, or one was taken. */
+  rightsChanged?(userId: string): void
 }
 
 const changesWaitingMax = 1_000
@@ -127,6 +142,10 @@ export class Home implements Sleeper {
   readonly high: Ring
   /** Ranks by token of those who are here: nobody below may act on a patrol. */
   readonly scopedRanks = new Map<string, Rank[]>()
+  /** Seats, how many wait, and the place of the one who asks: kept by `live/mic.ts`. */
+  mic: (userId: string) => MicInfoShape | undefined = () => undefined
+  /** The picture and sound of the room, as viewers see it: kept by `live/stream-show.ts`. */
+  stream: () => StreamInfoShape = () => ({ state: 'unavailable', tracks: [], lines: [], degradeLevel: 0 })
 
   #seq = 0
   #frameNo = 0
@@ -328,7 +347,10 @@ export class Home implements Sleeper {
     this.#snapshots.drop()
     if (planned.touchesInfo) this.parts.onInfo(this)
     const answer = () => {
-      for (const userId of planned.kicks?.() ?? []) this.#kicked.push(userId)
+      for (const userId of planned.kicks?.() ?? []) {
+        this.#kicked.push(userId)
+        this.dropUser(userId)
+      }
       if (call) accept(call, planned.reply ?? {})
     }
     if (!first) return void answer()
@@ -382,9 +404,15 @@ export class Home implements Sleeper {
     const member = this.presence.remove(sid, this.now())
     if (!member) return
     if (!this.presence.isHere(member.userId)) this.scopedRanks.delete(member.userId)
+    for (const chore of this.#chores) chore.left?.(sid, member.userId)
     this.#considerIdle()
     this.parts.onInfo(this)
     this.#arm()
+  }
+
+  /** Sent out, or ended everywhere: whatever a user has here beside their sessions. */
+  dropUser(userId: string): void {
+    for (const chore of this.#chores) chore.dropped?.(userId)
   }
 
   /** Nothing of the high lane after this place was forgotten: no snapshot is needed. */
@@ -432,6 +460,7 @@ export class Home implements Sleeper {
       ...(ext.length > 0 ? { ext: [...ext] } : {}),
     }
     const recent = this.danmaku.after(0, actor.userId, this.parts.config.snapshotDanmakuMax)
+    const mic = this.mic(actor.userId)
     const state = (danmaku: readonly RoomEvent[]) => ({
       epoch: this.epoch,
       seq: this.#seq,
@@ -441,8 +470,11 @@ export class Home implements Sleeper {
       shares: this.totals.shares,
       danmaku,
       wall: this.wall,
+      stream: this.stream(),
+      mic,
     })
-    if (recent.some((event) => event.only !== undefined))
+    // What is theirs alone cannot be added to a part that all share: fields are whole on both encodings.
+    if (mic?.place !== undefined || recent.some((event) => event.only !== undefined))
       return this.#snapshots.bodyFor(session.encoding, state(recent), personal)
     return this.#snapshots.body(session.encoding, () => state(recent), personal)
   }
@@ -473,10 +505,18 @@ export class Home implements Sleeper {
   }
 
   setRole(userId: string, role: Role, granted: boolean): void {
-    if (granted) return this.#addRole(userId, role)
-    const known = this.roles.get(userId)
-    known?.delete(role)
-    if (known?.size === 0) this.roles.delete(userId)
+    if (granted) this.#addRole(userId, role)
+    else {
+      const known = this.roles.get(userId)
+      known?.delete(role)
+      if (known?.size === 0) this.roles.delete(userId)
+    }
+    for (const chore of this.#chores) chore.rightsChanged?.(userId)
+  }
+
+  /** Something that a snapshot shows is no longer as it was, without an event. */
+  dropSnapshots(): void {
+    this.#snapshots.drop()
   }
 
   // ------------------------------------------------------------------ the tick

@@ -5,11 +5,12 @@
  * While a home is being opened from disk its commands wait, at most `waitingMax`.
  */
 import type { CommandInput, RoomInfoShape } from '../../schemas/messages.ts'
+import type { SfuEvent } from '../../schemas/sfu.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import type { Delivery } from '../base/bus.ts'
 import { refusalOfVerdict } from '../plugin/guards.ts'
 import { type Actor, type Answer, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
-import { bannerCommand, commandsOf, type RunCommand, runOwned } from './commands.ts'
+import { bannerCommand, commandsOf, mediaCommand, type RunCommand, runOwned } from './commands.ts'
 import { Directory } from './directory.ts'
 import { Home, type HomeParts } from './home.ts'
 import { Idempotency } from './idempotency.ts'
@@ -63,6 +64,7 @@ export class Homes {
         this.#receive(delivery, (call) => this.#dispatch(roomOf(delivery), call)),
       ),
       this.#parts.bus.subscribe(subjects.worldBanner, ({ head }) => this.#showBanner(head)),
+      this.#parts.bus.subscribe(subjects.anyUserClose, (delivery) => this.#dropUser(userOf(delivery))),
       this.#parts.bus.subscribe(subjects.roomsCommand, (delivery) => this.#receive(delivery, (call) => this.#runRoomless(call))),
     ]
   }
@@ -162,12 +164,30 @@ export class Homes {
 
   /** A gift large enough for every room that is open. */
   #showBanner(d: unknown): void {
+    for (const running of this.#running.values()) this.#runOwn(running, bannerCommand, d)
+  }
+
+  /** What the media node tells of one room, or of all. A room that is not loaded has no media. */
+  onMedia(event: SfuEvent): void {
+    const roomId = 'room' in event ? event.room : undefined
+    if (roomId === undefined) {
+      for (const running of this.#running.values()) this.#runOwn(running, mediaCommand, event)
+      return
+    }
+    const running = this.#running.get(roomId)
+    if (running) this.#runOwn(running, mediaCommand, event)
+  }
+
+  #runOwn(running: Running, t: string, d: unknown): void {
     const actor = { userId: engineUserId, name: 'Engine', anonymous: false, scope: [] }
-    for (const running of this.#running.values())
-      this.#run(
-        running,
-        this.#newCall({ t: bannerCommand, d, actor }, () => {}),
-      )
+    this.#run(
+      running,
+      this.#newCall({ t, d, actor }, () => {}),
+    )
+  }
+
+  #dropUser(userId: string): void {
+    for (const { home } of this.#running.values()) home.dropUser(userId)
   }
 
   // ------------------------------------------------------------------ commands without a room
@@ -251,6 +271,7 @@ export class Homes {
 }
 
 const roomOf = (delivery: Delivery): string => delivery.subject.split('.')[2] as string
+const userOf = roomOf
 
 function respond(delivery: Delivery, answer: Answer): void {
   if (!answer.ok || !answer.joined) return delivery.reply?.({ head: answer })

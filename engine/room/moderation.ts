@@ -39,7 +39,7 @@ function restriction(home: Home, call: Call, until: number): RestrictionShape {
   return { userId, untilAt: until, reason: reason ?? '', by: call.actor.userId, at: home.now() }
 }
 
-export function mute(home: Home, call: Call): void {
+export function mute(home: Home, call: Call, onMuted: (userId: string) => void): void {
   const { userId, durationMs } = call.d as CommandInput<'room.mute'>
   if (!mayModerate(home, call, userId)) return
   home.change(call, () => {
@@ -50,7 +50,10 @@ export function mute(home: Home, call: Call): void {
     return {
       changes: [{ kind: 'mute.put', mute: muted }],
       events: [home.event('room.user_muted', { userId, untilAt: muted.untilAt, reason, by }, { actor: by })],
-      apply: () => home.mutes.set(userId, muted),
+      apply: () => {
+        home.mutes.set(userId, muted)
+        onMuted(userId)
+      },
       reply: { untilAt: muted.untilAt },
     }
   })

@@ -18,6 +18,9 @@ export type Right =
   | 'grant' // give and take roles
   | 'takedown' // close for good, until restored
   | 'enter_taken_down'
+  | 'publish' // picture and sound on a line of the show; guests on the mic need none
+  | 'steer' // which line and which picture is shown, and the end of the show
+  | 'mic' // seats of guests: who gets one, who is silent, who goes
   | 'act_as_engine' // commands that have no name on the wire
   | 'speak_freely' // no token bucket, no slow mode, longer text, any colour and mode
 
@@ -31,6 +34,9 @@ const table: Record<Right, readonly Rank[]> = {
   grant: ['owner', 'operator'],
   takedown: ['operator'],
   enter_taken_down: ['patrol', 'operator'],
+  publish: ['owner', 'controller', 'assistant'],
+  steer: ['controller', 'owner', 'operator'],
+  mic: ['admin', 'owner', 'patrol', 'operator'],
   act_as_engine: ['operator'],
   speak_freely: ['admin', 'controller', 'assistant', 'owner', 'patrol', 'operator'],
 }

@@ -36,7 +36,7 @@ export function update(home: Home, call: Call): void {
   )
 }
 
-export function setSettings(home: Home, call: Call): void {
+export function setSettings(home: Home, call: Call, onSet: () => void): void {
   const patch = call.d as Partial<SettingsShape>
   const slowModeOnly = Object.keys(patch).every((key) => key === 'slowModeMs')
   const maySet = () => {
@@ -52,6 +52,7 @@ export function setSettings(home: Home, call: Call): void {
         events: [home.event('room.settings_changed', { patch, by }, { actor: by })],
         apply: () => {
           home.settings = settings
+          onSet()
         },
         reply: { settings },
       }

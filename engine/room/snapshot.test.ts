@@ -31,6 +31,7 @@ const state = (likes: number): RoomState => ({
   shares: 0,
   danmaku: [event],
   wall: undefined,
+  stream: { state: 'off', tracks: [], lines: [], degradeLevel: 0 },
 })
 const personal = (userId: string) => ({
   me: { userId, name: userId, roles: ['admin'], anonymous: false },

@@ -6,7 +6,16 @@
  */
 
 import { codecs } from '../../schemas/gen/messages.ts'
-import type { ExtensionShape, MeShape, OnlineShape, RoomInfoShape, SettingsShape, WallItemShape } from '../../schemas/messages.ts'
+import type {
+  ExtensionShape,
+  MeShape,
+  MicInfoShape,
+  OnlineShape,
+  RoomInfoShape,
+  SettingsShape,
+  StreamInfoShape,
+  WallItemShape,
+} from '../../schemas/messages.ts'
 import { encode } from '../../schemas/protobuf.ts'
 import { type Encoding, eventMessage } from '../../schemas/wire.ts'
 import type { RoomEvent } from './event.ts'
@@ -20,6 +29,8 @@ export interface RoomState {
   shares: number
   danmaku: readonly RoomEvent[]
   wall: WallItemShape | undefined
+  stream: StreamInfoShape
+  mic?: MicInfoShape | undefined
 }
 
 export interface Personal {

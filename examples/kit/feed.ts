@@ -104,11 +104,11 @@ export class ChatFeed {
   }
 
   /** One row for a combo, which says how it stands. */
-  #gift({ txId, from, name, count, comboId, comboCount = 1 }: Messages['gift.sent'], me: string): void {
+  #gift({ txId, from, name, count, comboId, comboCount = 1, senders = 1 }: Messages['gift.sent'], me: string): void {
     if (this.#gifts.has(txId)) return
     remember(this.#gifts, txId)
     const inARow = comboCount > 1 ? `, ${comboCount} times in a row` : ''
-    const text = `${from.id === me ? 'You' : from.name} sent ${name} ×${count}${inARow}`
+    const text = `${from.id === me ? 'You' : from.name}${senders > 1 ? ` and ${senders - 1} more` : ''} sent ${name} ×${count}${inARow}`
     const key = `${from.id} ${comboId}`
     const row = comboId === undefined ? undefined : this.#combos.get(key)
     if (row && this.#keys.has(row.key)) return this.#say(row, text)

@@ -33,3 +33,14 @@ test('times and counts', () => {
   expect([9_999, 12_345, 3_200_000].map(shortNumber)).toEqual(['9999', '12.3k', '3.2M'])
   expect(codePoints('你好👋')).toBe(3)
 })
+
+test('says how much may be given, and from when on again', () => {
+  const now = new Date(2026, 10, 22, 21, 30).getTime()
+  const midnight = new Date(2026, 10, 23).getTime()
+  expect(explain(refusal('limit.exceeded', { detail: { max: 1_000_000, resetAt: midnight } }), now).text).toBe(
+    'With this you would give more than 1,000,000 coins in a day. You can go on from 00:00.',
+  )
+  const soon = explain(refusal('limit.exceeded', { detail: { max: 500, resetAt: now + 40_000 } }), now).text
+  expect(soon).toContain('more than 500 coins in a minute')
+  expect(explain(refusal('limit.exceeded', { message: 'At most 5 coins at once.' })).text).toBe('At most 5 coins at once.')
+})

@@ -12,7 +12,7 @@ export type Act = (done: string, call: () => Promise<unknown> | undefined) => Pr
 
 const noticeMs = 4_000
 
-export function useAct(): { act: Act; notice: NoticeText | undefined; dismiss: () => void } {
+export function useAct(): { act: Act; say: (text: string) => void; notice: NoticeText | undefined; dismiss: () => void } {
   const [notice, setNotice] = useState<NoticeText>()
   useEffect(() => {
     if (!notice?.good) return
@@ -30,7 +30,8 @@ export function useAct(): { act: Act; notice: NoticeText | undefined; dismiss: (
       return false
     }
   }, [])
-  return { act, notice, dismiss: () => setNotice(undefined) }
+  const say = useCallback((text: string) => setNotice({ good: false, text }), [])
+  return { act, say, notice, dismiss: () => setNotice(undefined) }
 }
 
 export function Notice({ notice, onDismiss }: { notice: NoticeText | undefined; onDismiss: () => void }) {

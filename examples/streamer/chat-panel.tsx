@@ -35,7 +35,9 @@ export function ChatPanel({ room, state, act, rows }: ChatPanelProps) {
       <h2>Live chat</h2>
       <ChatList
         rows={rows}
-        actions={(row) => <Actions row={row} room={room} act={act} isHost={state.me.roles.includes('owner')} />}
+        actions={(row) => (
+          <Actions row={row} room={room} act={act} isHost={state.me.roles.includes('owner')} hasMic={state.settings.mic} />
+        )}
       />
       <form class="inline" onSubmit={send}>
         <input
@@ -61,8 +63,9 @@ interface ActionsProps {
   act: Act
   /** Roles are the host's to give. */
   isHost: boolean
+  hasMic: boolean
 }
-function Actions({ row: { danmaku, own }, room, act, isHost }: ActionsProps) {
+function Actions({ row: { danmaku, own }, room, act, isHost, hasMic }: ActionsProps) {
   const { role, bot } = danmaku.from
   const { id } = danmaku
   const { id: userId, name } = danmaku.from
@@ -109,6 +112,15 @@ function Actions({ row: { danmaku, own }, room, act, isHost }: ActionsProps) {
               data-testid="make-moderator"
             >
               Make moderator
+            </button>
+          )}
+          {!bot && hasMic && (
+            <button
+              type="button"
+              onClick={() => act(`${name} is invited to the mic.`, () => room.call('mic.invite', { userId }))}
+              data-testid="invite"
+            >
+              Invite to the mic
             </button>
           )}
           <KickButton

@@ -8,11 +8,15 @@ import { useEffect, useState } from 'preact/hooks'
 import { ChatFeed, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
 import { demoRoom, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { useMedia } from '../kit/media.ts'
 import { Brand, ConnectionLine, Icon, NoRoom, Screen, SignIn } from '../kit/parts.tsx'
-import { explain, shortNumber } from '../kit/words.ts'
+import { endWords, explain, shortNumber } from '../kit/words.ts'
 import { type Act, Notice, useAct } from './act.tsx'
 import { ChatPanel } from './chat-panel.tsx'
 import { EarningsPanel } from './earnings-panel.tsx'
+import { IngestPanel } from './ingest-panel.tsx'
+import { LivePanel } from './live-panel.tsx'
+import { MicPanel } from './mic-panel.tsx'
 import { PeoplePanel } from './people-panel.tsx'
 import { DetailsPanel, OnAirPanel, SwitchesPanel, WallPanel } from './room-panels.tsx'
 import { StatsPanel } from './stats-panel.tsx'
@@ -94,7 +98,7 @@ function Top({ roomId, live, onSignOut }: { roomId: string; live?: Live; onSignO
 function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSignOut: () => void }) {
   const live = useLive(roomId, login.token)
   const rows = useStudioRows(live)
-  const { act, notice, dismiss } = useAct()
+  const { act, say, notice, dismiss } = useAct()
   const { room, state, end, notNow } = live
   return (
     <div class="studio desk-on" data-testid="studio" data-status={room?.status ?? 'joining'}>
@@ -112,7 +116,7 @@ function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSi
           </p>
         </Screen>
       ) : room && state ? (
-        <Panels live={live} room={room} state={state} act={act} rows={rows} />
+        <Panels {...{ live, room, state, act, rows, say }} token={login.token} />
       ) : notNow && live.client ? (
         <Screen title="The room is closed" testid="closed-screen">
           <p>{explain(notNow).text}</p>
@@ -139,18 +143,30 @@ interface PanelsProps {
   state: RoomState
   act: Act
   rows: readonly Row[]
+  say: (text: string) => void
+  token: string
 }
-function Panels({ live, room, state, act, rows }: PanelsProps) {
+function Panels({ live, room, state, act, rows, say, token }: PanelsProps) {
+  const playing = useMedia(live, state.stream !== undefined, ({ of, code }) => {
+    if (of === 'show' && code !== 'stopped' && code !== 'replaced') say(endWords(code))
+  })
   return (
     <main class="desk">
       <div class="column">
         <OnAirPanel room={room} state={state} act={act} />
+        {state.stream && (
+          <>
+            <LivePanel {...playing} {...{ room, state, act }} />
+            <IngestPanel room={room} token={token} act={act} />
+          </>
+        )}
         <StatsPanel room={room} state={state} />
         <EarningsPanel live={live} room={room} state={state} />
-        <SwitchesPanel room={room} state={state} act={act} />
       </div>
       <ChatPanel room={room} state={state} act={act} rows={rows} />
       <div class="column">
+        {state.stream && <MicPanel {...playing} {...{ room, state, act }} />}
+        <SwitchesPanel room={room} state={state} act={act} />
         <DetailsPanel room={room} state={state} act={act} />
         <WallPanel room={room} state={state} act={act} />
         <PeoplePanel room={room} state={state} act={act} />

@@ -10,13 +10,17 @@ import { ChatList } from '../kit/chat-list.tsx'
 import { ChatFeed, type DanmakuRow, type Row } from '../kit/feed.ts'
 import { type Live, useLive } from '../kit/live.ts'
 import { callCrowd, devLogin, type Login, roomFromAddress, storedLogin, storeLogin } from '../kit/login.ts'
+import { useMedia } from '../kit/media.ts'
 import { Brand, ConnectionLine, Countdown, Icon, NoRoom, Screen, SignIn, useNow } from '../kit/parts.tsx'
+import { Seats } from '../kit/seats.tsx'
 import { useWallet } from '../kit/wallet.ts'
-import { explain, shortNumber } from '../kit/words.ts'
+import { endWords, explain, shortNumber } from '../kit/words.ts'
 import { GiftPanel } from './gift-panel.tsx'
 import { GiftShow } from './gift-show.tsx'
 import { useGifts } from './gifts.ts'
 import { LikeButton } from './likes.tsx'
+import { hasMic, MicButton, MicStrip } from './mic.tsx'
+import { hasPicture, Picture, PlayLine, QualityMenu, SoundButton } from './player.tsx'
 import { SendBox } from './send-box.tsx'
 import { Stage, WallItem } from './stage.tsx'
 
@@ -49,6 +53,11 @@ function Watch({ roomId }: { roomId: string }) {
   const gifts = useGifts(live)
   const wallet = useWallet(live, signedIn)
   const hasGifts = gifts.length > 0
+  const [micOpen, setMicOpen] = useState(false)
+  const { media, view } = useMedia(live, needsMedia(live, signedIn) || micOpen, ({ of, code }) => {
+    if (of === 'seat' && code !== 'left' && code !== 'dropped') setToast(endWords(code))
+  })
+  const playing = { media, view }
   const pane = hasGifts ? picked : 'chat'
   useEffect(() => {
     callCrowd(roomId).catch(() => undefined) // a room without a crowd is a room too
@@ -58,9 +67,13 @@ function Watch({ roomId }: { roomId: string }) {
   }, [state?.room.title])
 
   if (live.end?.code === 'room.not_found') return <NoRoom />
+  const micButton = (
+    <MicButton {...{ state, signedIn, isOpen: micOpen, setOpen: setMicOpen, onRefused: setToast }} mic={media?.mic.view} />
+  )
   const reactions = (
     <span class="reactions">
       <LikeButton room={room} state={state} signedIn={signedIn} onRefused={setToast} />
+      {wide && micButton}
       <ShareButton live={live} signedIn={signedIn} onDone={setToast} />
     </span>
   )
@@ -74,9 +87,24 @@ function Watch({ roomId }: { roomId: string }) {
     <div class="watch" data-testid="watch" data-status={room?.status ?? 'joining'}>
       <Header live={live} roomId={roomId} login={login} onSignOut={signOut} />
       <main class="picture">
-        <Stage room={room} hasWall={state?.wall !== undefined}>
+        <Stage
+          room={room}
+          hasWall={state?.wall !== undefined}
+          picture={<Picture {...playing} />}
+          isShown={hasPicture(view)}
+          cover={state?.room.cover || undefined}
+          words={offWords(live)}
+          tools={
+            <>
+              <SoundButton {...playing} />
+              <QualityMenu {...playing} />
+            </>
+          }
+        >
+          {state && <Seats {...playing} state={state} />}
           {state?.wall && <WallItem text={state.wall.text} by={state.wall.from?.name} untilAt={state.wall.untilAt} />}
           {room && state && <GiftShow room={room} slots={wide ? 3 : 2} />}
+          {!live.end && <PlayLine {...playing} />}
           <StageScreen live={live} onSignOut={signOut} />
           <ConnectionLine connection={live.connection} client={live.client} />
         </Stage>
@@ -84,10 +112,12 @@ function Watch({ roomId }: { roomId: string }) {
         {wide && panel()}
       </main>
       <aside class="side" aria-label="Chat and board">
-        {hasGifts && (
+        {(hasGifts || (!wide && hasMic(state))) && (
           <div class="side-tabs">
-            <PaneTabs pane={pane} onPick={setPane} />
-            {!wide && (
+            {hasGifts && <PaneTabs pane={pane} onPick={setPane} />}
+            <span class="side-grow" />
+            {!wide && micButton}
+            {hasGifts && !wide && (
               <button
                 type="button"
                 class="gift-open"
@@ -114,6 +144,7 @@ function Watch({ roomId }: { roomId: string }) {
           {pane === 'board' && room && state && <Board room={room} me={state.me.userId} />}
         </div>
         {!wide && giving && panel(closeGifts)}
+        <MicStrip {...playing} state={state} isOpen={micOpen} setOpen={setMicOpen} onSaid={setToast} />
         {toast && (
           <p class="toast" role="status" data-testid="toast">
             {toast}
@@ -142,6 +173,19 @@ function Watch({ roomId }: { roomId: string }) {
       </aside>
     </div>
   )
+}
+
+/** Loaded for a show, and for whoever has something on the mic: guests there, an application of an earlier connection. */
+function needsMedia({ state }: Live, signedIn: boolean): boolean {
+  if (!state?.stream) return false
+  const isBusy = state.mic?.seats.some(({ user }) => user !== undefined) ?? false
+  return state.stream.tracks.length > 0 || isBusy || state.mic?.place !== undefined || (signedIn && hasMic(state))
+}
+
+/** Whatever covers the picture says the rest. */
+function offWords({ state, end }: Live): string | undefined {
+  if (!state || end || state.room.state !== 'open' || state.room.cover) return undefined
+  return state.stream?.state === 'live' ? undefined : 'No picture just now. The chat is open.'
 }
 
 type Pane = 'chat' | 'board'

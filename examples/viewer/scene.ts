@@ -1,8 +1,7 @@
 /**
- * The test picture until there is video: slow light over a dusk sky, colour bars, a clock that shows that it moves.
+ * What is to be seen while there is no picture: slow light over a dusk sky.
  * Drawn at most 20 times a second, once a second for who asked for less motion, never while the tab is hidden.
  */
-const bars = ['#f4f4f4', '#f2d84b', '#4bd6e0', '#5bd66b', '#d65bd0', '#e0565b', '#5a6df0']
 const frameMs = 50
 const calmFrameMs = 1_000
 
@@ -54,8 +53,6 @@ function draw(context: CanvasRenderingContext2D, seconds: number): void {
   context.globalCompositeOperation = 'lighter'
   for (const light of lights) drawLight(context, light, seconds)
   context.globalCompositeOperation = 'source-over'
-  drawBars(context)
-  drawClock(context)
 }
 
 function drawLight(context: CanvasRenderingContext2D, { hue, radius, speed, phase }: Light, seconds: number): void {
@@ -68,27 +65,4 @@ function drawLight(context: CanvasRenderingContext2D, { hue, radius, speed, phas
   glow.addColorStop(1, `hsl(${hue} 70% 30% / 0)`)
   context.fillStyle = glow
   context.fillRect(0, 0, width, height)
-}
-
-function drawBars(context: CanvasRenderingContext2D): void {
-  const { width, height } = context.canvas
-  const barHeight = Math.max(4, height * 0.018)
-  for (const [i, color] of bars.entries()) {
-    context.fillStyle = color
-    context.globalAlpha = 0.75
-    context.fillRect((width / bars.length) * i, height - barHeight, width / bars.length + 1, barHeight)
-  }
-  context.globalAlpha = 1
-}
-
-function drawClock(context: CanvasRenderingContext2D): void {
-  const { width, height } = context.canvas
-  const now = new Date()
-  const two = (value: number) => String(value).padStart(2, '0')
-  const px = Math.round(Math.min(width * 0.13, height * 0.22))
-  context.textAlign = 'center'
-  context.textBaseline = 'middle'
-  context.fillStyle = 'rgb(255 255 255 / 0.22)'
-  context.font = `300 ${px}px system-ui, sans-serif`
-  context.fillText(`${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`, width / 2, height * 0.5)
 }

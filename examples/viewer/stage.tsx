@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Icon, useNow } from '../kit/parts.tsx'
 import { DanmakuLayer } from './danmaku-layer.ts'
+import { FullscreenButton } from './player.tsx'
 import { startScene } from './scene.ts'
 
 interface Look {
@@ -27,10 +28,20 @@ interface StageProps {
   room: RoomView | undefined
   /** Something is pinned over the picture: danmaku fly below it. */
   hasWall: boolean
+  /** Under the danmaku. */
+  picture: ComponentChildren
+  /** There is one to be seen: what stands in for it rests. */
+  isShown: boolean
+  /** Shown while there is none. */
+  cover: string | undefined
+  /** Why there is none, in a few words; undefined while something else says so. */
+  words: string | undefined
+  tools?: ComponentChildren
   children?: ComponentChildren
 }
 
-export function Stage({ room, hasWall, children }: StageProps) {
+export function Stage({ room, hasWall, picture, isShown, cover, words, tools, children }: StageProps) {
+  const stage = useRef<HTMLElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
   const sky = useRef<HTMLDivElement>(null)
   const layer = useRef<DanmakuLayer | undefined>(undefined)
@@ -38,7 +49,7 @@ export function Stage({ room, hasWall, children }: StageProps) {
   const [skipped, setSkipped] = useState(0)
   const overflowing = useRecent(skipped)
 
-  useEffect(() => (canvas.current ? startScene(canvas.current) : undefined), [])
+  useEffect(() => (canvas.current && !isShown && !cover ? startScene(canvas.current) : undefined), [isShown, cover])
   useEffect(() => {
     if (!sky.current) return
     const made = new DanmakuLayer(sky.current, setSkipped)
@@ -64,9 +75,15 @@ export function Stage({ room, hasWall, children }: StageProps) {
   }, [room])
 
   return (
-    <section class={`stage${hasWall ? ' has-wall' : ''}`} aria-label="Picture" data-testid="stage">
-      <canvas ref={canvas} class="scene" aria-label="Test picture" />
-      <span class="test-label">test picture</span>
+    <section ref={stage} class={`stage${hasWall ? ' has-wall' : ''}`} aria-label="Picture" data-testid="stage">
+      <canvas ref={canvas} class="scene" aria-label="Soft lights" />
+      {cover && !isShown && <img class="cover" src={cover} alt="" referrerpolicy="no-referrer" />}
+      {words && !isShown && (
+        <p class="no-picture" data-testid="no-picture">
+          {words}
+        </p>
+      )}
+      {picture}
       <div ref={sky} class="sky" aria-hidden="true" style={{ opacity: look.opacity }} data-testid="sky" />
       {children}
       <div class="stage-tools">
@@ -81,6 +98,8 @@ export function Stage({ room, hasWall, children }: StageProps) {
         >
           <Icon name={look.on ? 'bubble' : 'bubbleOff'} />
         </button>
+        {tools}
+        <FullscreenButton stage={stage} />
         {look.on && (
           <label class="opacity" title="How solid the texts over the picture are">
             <span>Opacity</span>
