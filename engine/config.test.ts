@@ -17,6 +17,7 @@ import {
   type OptionName,
   options,
   pluginTokenEnv,
+  readIceServers,
 } from './config.ts'
 
 const longSecret = 'a-secret-for-tests-that-is-long-enough'
@@ -278,6 +279,32 @@ describe('the option table', () => {
       for (const name of readIfThere(page).match(/\bLIVEHOUSE_[A-Z_]+\b/g) ?? [])
         expect(known, `${page}: ${name}`).toContain(name)
     }
+  })
+})
+
+describe('media', () => {
+  it('takes ICE servers as JSON, and nothing that could be more than one header', () => {
+    expect(readIceServers('[]')).toEqual([])
+    const turn = { urls: ['turn:turn.example.org:3478?transport=tcp'], username: 'u', credential: 'p w' }
+    expect(readIceServers(JSON.stringify([{ urls: 'stun:stun.example.org' }, turn]))).toEqual([
+      { urls: ['stun:stun.example.org'] },
+      turn,
+    ])
+    const bad: unknown[] = [
+      ...[{}, 7, null, 'stun:a', [7], [{}], [{ urls: [] }], [{ urls: 'http://a' }], [{ urls: 'stun:a>, <b' }]],
+      ...[[{ urls: 'stun:a', username: 'a"b' }], [{ urls: 'stun:a', credential: 'a\r\nb' }], [{ urls: 'stun:a', more: 1 }]],
+      Array.from({ length: 9 }, () => ({ urls: 'stun:a' })),
+    ]
+    for (const value of bad) expect([value, readIceServers(JSON.stringify(value))]).toEqual([value, undefined])
+    expect(problemsOf({ argv: ['--ice-servers', '{'] })).toEqual([expect.stringContaining('--ice-servers')])
+  })
+
+  it('wants an address that clients can be told', () => {
+    const [problem] = problemsOf({ argv: ['--media-listen-ip', '0.0.0.0'] })
+    expect(problem).toContain('LIVEHOUSE_MEDIA_ANNOUNCED_ADDRESS')
+    const announced = ['--media-listen-ip', '0.0.0.0', '--media-announced-address', '203.0.113.7']
+    expect(load({ argv: announced }).mediaAnnouncedAddress).toBe('203.0.113.7')
+    expect(load({ argv: ['--media-listen-ip', '0.0.0.0', '--no-media'] }).media).toBe(false)
   })
 })
 

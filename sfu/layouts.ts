@@ -95,7 +95,7 @@ export class Layouts {
   async #pipe({ place, piped }: Shared, router: types.Router, producerId: string): Promise<string> {
     const there = await this.#places.producerIn(place, producerId)
     // One worker has a producer of this id already: the copy needs one of its own.
-    const { pipeProducer } = await place.router.pipeToRouter({ producerId: there, router, keepId: false })
+    const { pipeProducer } = await place.router.pipeToRouter({ producerId: there, router, keepId: false, enableRtx: true })
     if (!pipeProducer) throw new Error('no pipe producer')
     pipeProducer.observer.on('close', () => piped.delete(producerId))
     return pipeProducer.id

@@ -98,8 +98,8 @@ test('whatever happens: what is shown is up if one is up, and the primary if nob
         if (one.do === 'open') lines.opened(one.name)
         else if (one.do === 'close') lines.closed(one.name)
         else if (one.do === 'auto') lines.choose('auto')
-        else if (one.do === 'choose') lines.choose(one.name) && (chosen = one.name)
-        else run(one.ms * 100, ...one.sending)
+        else if (one.do === 'send') run(one.ms * 100, ...one.sending)
+        else if (lines.choose(one.name)) chosen = one.name
         if (one.do === 'auto' || (chosen && lines.stateOf(chosen) !== 'up')) chosen = undefined
         const up = (['primary', 'backup'] as const).filter((line) => lines.stateOf(line) === 'up')
         if (one.do === 'send' && up.length > 0) expect(up).toContain(lines.shown)

@@ -83,7 +83,7 @@ export class Places {
   }
 
   async #pipe(place: Place, producerId: string): Promise<string> {
-    const { pipeProducer } = await this.main.router.pipeToRouter({ producerId, router: place.router })
+    const { pipeProducer } = await this.main.router.pipeToRouter({ producerId, router: place.router, enableRtx: true })
     if (!pipeProducer) throw new Error('no pipe producer')
     pipeProducer.observer.on('close', () => place.piped.delete(producerId))
     return pipeProducer.id

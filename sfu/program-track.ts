@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import type { types } from 'mediasoup'
 import type { Timer } from '../engine/base/clock.ts'
 import type { MediaKind } from '../schemas/sfu.ts'
+import { Pacer } from './pacer.ts'
 import type { Source } from './source.ts'
 import { Splice } from './splice.ts'
 
@@ -30,8 +31,17 @@ export class ShownTrack {
   /** When something went out. */
   sentAtMs = 0
   readonly #codec: types.RtpCodecParameters
+  readonly #pacer: Pacer
 
-  constructor(producer: types.Producer, codec: types.RtpCodecParameters, ssrcs: readonly number[]) {
+  constructor(
+    direct: types.DirectTransport,
+    producer: types.Producer,
+    { codec, ssrcs }: { codec: types.RtpCodecParameters; ssrcs: readonly number[] },
+  ) {
+    this.#pacer = new Pacer({
+      send: (packet) => producer.closed || producer.send(packet),
+      taken: () => direct.getStats(),
+    })
     this.producer = producer
     this.kind = producer.kind
     this.#codec = codec
@@ -63,7 +73,13 @@ export class ShownTrack {
     return this.outs[stream]
   }
 
+  send(packet: Buffer, nowMs: number): void {
+    this.sentAtMs = nowMs
+    this.#pacer.push(packet)
+  }
+
   close(): void {
+    this.#pacer.clear()
     this.endTimer?.cancel()
     this.producer.close()
   }
@@ -94,5 +110,5 @@ export async function newTrack(direct: types.DirectTransport, source: Source): P
       rtcp: { cname: 'livehouse' },
     },
   })
-  return new ShownTrack(producer, codec, ssrcs)
+  return new ShownTrack(direct, producer, { codec, ssrcs })
 }

@@ -268,8 +268,7 @@ export class Program {
       this.#parts.onSwitched({ from, to, cause, gapMs: Math.max(0, Math.round(now - lastOutMs)) })
     }
     if (track.kind === 'video' || !this.#tracks.has('video')) this.#lastOutMs = now
-    track.sentAtMs = now
-    if (!track.producer.closed) track.producer.send(packet)
+    track.send(packet, now)
   }
 
   #hasVideo(line: LineName): boolean {

@@ -90,6 +90,7 @@ export class Server {
       LIVEHOUSE_DATA_DIR: dataDir,
       LIVEHOUSE_SECRET: secret,
       LIVEHOUSE_LOG_LEVEL: 'warn',
+      LIVEHOUSE_MEDIA: 'false',
       NODE_ENV: 'production',
     }
     return ready(new Server(own, [...nodeFlags, script, 'serve'], { ...settings, ...openLimits, ...env }))

@@ -81,6 +81,7 @@ describe('who may', () => {
       'put /rooms/{roomId}/roles/{userId}/{role}',
       'delete /rooms/{roomId}/roles/{userId}/{role}',
       'post /rooms/{roomId}/danmaku/removals',
+      'post /rooms/{roomId}/mic:drop',
       'put /rooms/{roomId}/wall',
       'delete /rooms/{roomId}/wall',
       'get /account',

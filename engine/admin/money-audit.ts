@@ -2,7 +2,7 @@
  * The audit of the ledger over HTTP: it runs all the time by itself; here is what it found, a round on demand, and how payments open again.
  *
  *     GET  /money/audit          where it is, when the last whole round ended, what was found
- *     POST /money/audit/run      waits until all of the journal and every account were looked at once more, at most 10 s
+ *     POST /money/audit/run      waits until what is new in the journal was read and every account looked at once more, at most 10 s
  *     POST /money/audit/clear    after a repair: a whole round that finds nothing, and then what was found is forgotten
  *
  * While something is found, recharges and payouts are stopped (`pay/open.ts`); gifts go on.
@@ -89,7 +89,7 @@ export function registerLedgerAudit(app: FastifyInstance, parts: AdminParts, aud
     {
       config,
       schema: {
-        summary: 'Look at the whole ledger once more.',
+        summary: 'Look at what is new in the journal, and at every account once more.',
         description,
         security,
         response: { 200: RunReply, ...refusals },

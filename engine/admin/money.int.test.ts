@@ -322,7 +322,7 @@ describe('adjustments', () => {
       ...[0, -0, 0.5, 1e9, -1e9, '60', '', null, true, [60], 2 ** 53, 'x'].map((coins) => ({ ...wish, coins })),
       '{"userId":"ann","kind":"bonus","coins":9007199254740993,"reason":"x"}',
       '{"userId":"ann","kind":"bonus","coins":1e400,"reason":"x"}',
-      ...['', 'x'.repeat(201), 7].map((reason) => ({ ...wish, reason })),
+      ...['', '   ', 'a\u0000b', 'a\nb', '\ud800', 'x'.repeat(201), 7].map((reason) => ({ ...wish, reason })),
       ...['a b', '', 7, '../ann', 'x'.repeat(65)].map((userId) => ({ ...wish, userId })),
       { ...wish, kind: 'gold' },
       { ...wish, approvedBy: 'leo' },

@@ -20,7 +20,14 @@ const clients: LiveClient[] = []
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'livehouse-client-'))
-  const argv = ['--port=0', '--admin-port=0', `--data-dir=${dir}`, '--log-level=silent', '--danmaku-per-user-burst-max=20']
+  const argv = [
+    '--port=0',
+    '--admin-port=0',
+    `--data-dir=${dir}`,
+    '--log-level=silent',
+    '--no-media',
+    '--danmaku-per-user-burst-max=20',
+  ]
   engine = await startEngine(loadConfig({ argv, env: {}, cwd: dir }))
 })
 afterAll(async () => {

@@ -20,7 +20,14 @@ const clients: LiveClient[] = []
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'livehouse-gifts-'))
-  const argv = ['--port=0', '--admin-port=0', `--data-dir=${dir}`, '--log-level=silent', '--charge-owner=monetization']
+  const argv = [
+    '--port=0',
+    '--admin-port=0',
+    `--data-dir=${dir}`,
+    '--log-level=silent',
+    '--no-media',
+    '--charge-owner=monetization',
+  ]
   engine = await startEngine(loadConfig({ argv, env: {}, cwd: dir }), { plugins: [monetization()] })
 })
 afterEach(() => {

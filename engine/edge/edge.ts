@@ -136,7 +136,7 @@ export class Edge implements SessionHost {
     this.#parts.accounts.unconfirmedBytes += session.bufferedSeen
     this.#forgetUser(session)
     this.#expiries.get(session.expiryS)?.delete(session)
-    for (const member of [...session.members]) this.relay.leave(member)
+    for (const { room } of [...session.members]) this.relay.leave(session, room.id)
     if (this.#sessions.size === 0) this.#onEmpty?.()
   }
 
@@ -155,17 +155,15 @@ export class Edge implements SessionHost {
       }
       case 'room.join':
         return this.#join(session, room as string, d, answer)
-      case 'room.leave': {
-        const member = this.relay.find(session, room as string)
-        return member ? this.relay.leave(member, answer) : answer(refusal('room.not_joined'))
-      }
+      case 'room.leave':
+        return this.relay.leave(session, room as string, answer)
       default:
         return this.relay.request(room, session.command(t, d, ik), answer)
     }
   }
 
   #join(session: Session, roomId: string, d: unknown, answer: (answer: Answer) => void): void {
-    const again = this.relay.find(session, roomId) !== undefined
+    const again = this.relay.isIn(session, roomId)
     if (!again && session.members.length + session.joining >= this.config.roomsPerSessionMax)
       return answer(refusal('room.too_many', { d: { max: this.config.roomsPerSessionMax } }))
     session.joining++

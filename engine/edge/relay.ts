@@ -30,6 +30,15 @@ export interface Member {
   index: number
 }
 
+/** Joins of one session in one room that wait for their answers. */
+interface Arrival {
+  joins: number
+  /** One of them is ours: it was in, and the client believes that it is. */
+  isBack: boolean
+  /** It left meanwhile: what is answered now is of no use to it. */
+  isLeft: boolean
+}
+
 export interface EdgeRoom {
   readonly id: string
   readonly members: Member[]
@@ -42,6 +51,7 @@ export interface EdgeRoom {
   offered: LaneCounts
   /** Leaves that the home has not heard yet; a new join of the session ends the telling. */
   readonly leaving: Map<Session, object>
+  readonly arriving: Map<Session, Arrival>
   /** Joins and leaves under way: the room stays while the home may count somebody here. */
   pending: number
   stop: () => void
@@ -93,22 +103,47 @@ export class Relay {
     const room = this.#roomFor(roomId)
     room.pending++
     room.leaving.delete(session)
+    const arrival = this.#arrivalOf(session, room)
+    arrival.joins++
     this.request(roomId, session.command('room.join', d), (answer) => {
       room.pending--
+      if (--arrival.joins === 0 && !arrival.isLeft) room.arriving.delete(session)
       if (answer.ok && answer.joined) {
         this.#reconcile(room, answer.joined)
-        this.#admit(session, room)
+        if (!arrival.isLeft) this.#admit(session, room)
       }
-      // The home may have counted us in although its answer was lost, or our socket is gone by now. Who was in before stays in.
-      if (session.isClosed || (isUnheard(answer) && !this.find(session, roomId))) this.#leaveHome(session, room)
+      // The answer was lost, our socket is gone, or a refused join came twice and the second was let in: the home may count somebody
+      // who is not here. Who was in before stays in.
+      const isOver = arrival.joins === 0 && !arrival.isLeft && !isNowhere(answer)
+      if (isOver && !this.find(session, roomId)) this.#leaveHome(session, room)
       this.#letGo(room)
       onAnswer(answer)
     })
   }
 
-  leave(member: Member, onAnswer?: (answer: Answer) => void): void {
-    this.#remove(member)
-    this.#leaveHome(member.session, member.room, onAnswer)
+  leave(session: Session, roomId: string, onAnswer?: (answer: Answer) => void): void {
+    const room = this.#rooms.get(roomId)
+    const member = this.find(session, roomId)
+    const arrival = room?.arriving.get(session)
+    if (!room || !(member || arrival?.isBack)) return onAnswer?.(refusal('room.not_joined'))
+    if (member) this.#remove(member)
+    if (arrival) {
+      arrival.isLeft = true
+      room.arriving.delete(session)
+      if (arrival.isBack) session.joining--
+    }
+    this.#leaveHome(session, room, onAnswer)
+  }
+
+  /** As the client has it: members, and those that we bring in again. */
+  isIn(session: Session, roomId: string): boolean {
+    return this.find(session, roomId) !== undefined || this.#rooms.get(roomId)?.arriving.get(session)?.isBack === true
+  }
+
+  #arrivalOf(session: Session, room: EdgeRoom): Arrival {
+    let arrival = room.arriving.get(session)
+    if (!arrival) room.arriving.set(session, (arrival = { joins: 0, isBack: false, isLeft: false }))
+    return arrival
   }
 
   find(session: Session, roomId: string): Member | undefined {
@@ -182,6 +217,7 @@ export class Relay {
       account: newAccount(),
       ...(this.#left.get(roomId) ?? { epoch: 0, frameNo: 0, offered: noCounts() }),
       leaving: new Map(),
+      arriving: new Map(),
       pending: 0,
       stop: () => {},
       scanAt: 0,
@@ -335,7 +371,13 @@ export class Relay {
   #rejoin(member: Member): void {
     const { session, room } = member
     this.#remove(member)
+    const arrival = this.#arrivalOf(session, room)
+    arrival.isBack = true
+    session.joining++
     this.join(session, room.id, {}, (answer) => {
+      if (arrival.isLeft) return
+      arrival.isBack = false
+      session.joining--
       const again = this.find(session, room.id)
       if (answer.ok && answer.joined && again) return this.#resynced(again, answer.joined)
       if (answer.ok || session.isClosed) return
@@ -366,6 +408,7 @@ function sendParts(session: Session, ranges: PartsByEncoding, parts: readonly Ui
   for (let i = from; i < to; i++) session.socket.send(parts[i] as Uint8Array)
 }
 
+const isNowhere = (answer: Answer): boolean => !answer.ok && answer.err.code === 'room.not_found'
 const isUnheard = (answer: Answer): boolean => !answer.ok && answer.err.code === 'room.unavailable'
 
 function readAnswer(message: BusMessage | undefined): Answer {

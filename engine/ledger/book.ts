@@ -6,11 +6,15 @@
  *     book.sumsOf('user.ann.coin.paid')            // for the audit: must be what the balance table says
  *     book.entriesOf('user.ann.coin.paid', ...)    // for statements
  *
+ * It keeps a mark of each row too, eight bytes of a hash of everything in it, by which the audit sees that a row is still what was read.
+ *
  * The writer of the ledger keeps no such index, because random inserts for each leg would cost it more than all the rest of a gift.
  */
+import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import type { JournalRow } from './ops.ts'
+import { legsText } from './rows.ts'
 import { after, type Soon } from './soon.ts'
 import type { LedgerSource } from './source.ts'
 
@@ -19,6 +23,10 @@ export interface BookEntry {
   at: number
   debits: bigint
   credits: bigint
+}
+export interface Marked {
+  pos: number
+  mark: Buffer
 }
 export interface Sums {
   debits: bigint
@@ -32,13 +40,22 @@ export interface Period {
   uptoPos: number
 }
 
-const version = 1
+const version = 2
+const markBytes = 8
 const ddl = `CREATE TABLE place (id INTEGER PRIMARY KEY, pos INTEGER NOT NULL, tx_id TEXT NOT NULL) STRICT;
   CREATE TABLE accounts (account TEXT PRIMARY KEY NOT NULL, debits INTEGER NOT NULL, credits INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE entries (
     account TEXT NOT NULL, pos INTEGER NOT NULL, at INTEGER NOT NULL, debits INTEGER NOT NULL, credits INTEGER NOT NULL,
     PRIMARY KEY (account, pos)
-  ) STRICT, WITHOUT ROWID;`
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE marks (pos INTEGER PRIMARY KEY, mark BLOB NOT NULL) STRICT;`
+
+/** Two rows that differ in anything have different ones. */
+export function markOf({ pos, legs, facts, event, reply, ...row }: JournalRow): Buffer {
+  const { txId, at, action, actor, command, ik, bodyHash, roomId, liveId } = row
+  const fields = [pos, txId, at, action, actor, command, ik, bodyHash, roomId, liveId, legsText(legs), facts, event, reply]
+  return createHash('sha256').update(JSON.stringify(fields)).digest().subarray(0, markBytes)
+}
 
 export class Book {
   readonly #db: Database.Database
@@ -83,7 +100,10 @@ export class Book {
     if (!last) return
     this.#db.transaction(() => {
       const sums = new Map<string, Sums>()
-      for (const row of rows) this.#foldRow(row, sums)
+      for (const row of rows) {
+        this.#foldRow(row, sums)
+        this.#sql.addMark.run(row.pos, markOf(row))
+      }
       for (const [account, { debits, credits }] of sums) this.#sql.addSums.run(account, debits, credits)
       this.#sql.putPlace.run(last.pos, last.txId)
     })()
@@ -99,6 +119,12 @@ export class Book {
       }
     }
     for (const [account, { debits, credits }] of own) this.#sql.addEntry.run(account, pos, at, debits, credits)
+  }
+
+  /** Of rows after `pos`, in order. */
+  marksAfter(pos: number, limit: number): Marked[] {
+    const found = this.#sql.marks.all(pos, limit) as { pos: bigint; mark: Buffer }[]
+    return found.map(({ pos: at, mark }) => ({ pos: Number(at), mark }))
   }
 
   sumsOf(account: string): Sums {
@@ -176,6 +202,8 @@ function prepare(db: Database.Database) {
        ON CONFLICT (account) DO UPDATE SET debits = debits + excluded.debits, credits = credits + excluded.credits`,
     ),
     addEntry: q('INSERT INTO entries (account, pos, at, debits, credits) VALUES (?, ?, ?, ?, ?)'),
+    addMark: q('INSERT INTO marks (pos, mark) VALUES (?, ?)'),
+    marks: q('SELECT pos, mark FROM marks WHERE pos > ? ORDER BY pos LIMIT ?'),
     sums: q('SELECT debits, credits FROM accounts WHERE account = ?'),
     names: q('SELECT account FROM accounts WHERE account > ? ORDER BY account LIMIT ?'),
     namesUpTo: q('SELECT account FROM accounts WHERE account > ? AND account <= ? ORDER BY account LIMIT ?'),

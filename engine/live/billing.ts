@@ -18,6 +18,11 @@ export interface Billing {
   charge(on: ChargedCommand, ask: CommandAsk<Readonly<Record<string, unknown>>>): Promise<ChargeAnswer>
   /** On disk when it resolves with ok. Rejects when the ledger cannot be asked: nothing is known to have happened, and nothing is lost. */
   submit(op: LedgerOp): Promise<LedgerResult>
+  /**
+   * Resolves when all that was handed over before this call, by homes that are gone too, is in `roomRows` or never will be. It takes its
+   * place behind them before it returns, and rejects when the ledger cannot be asked.
+   */
+  settled(): Promise<void>
   /** What the journal holds of a room after `pos`, in order. */
   roomRows(roomId: string, pos: number, limit: number): Promise<JournalRow[]>
   wallet(userId: string): Promise<Wallet>

@@ -11,11 +11,12 @@
  * not hold the row at which it ends. A save that fails is tried again as it was; it happens once, because it names the place in the
  * journal from which it goes on.
  *
- * A gift that was accepted before midnight and posted after it counts for the day before: that window is on disk alone.
+ * A gift that was accepted before midnight and posted after it counts for the day before: that window is on disk alone. So is one that
+ * is still to come, when the clock went back over midnight. When such a window begins the boards are loaded as at a start.
  */
 import type { Home } from '../room/home.ts'
 import type { BoardsHead, Score, ScoreAdded } from '../room/store-boards.ts'
-import { type BoardName, type BoardRow, Boards, type Given, windowsOf } from './boards.ts'
+import { type BoardName, type BoardRow, Boards, type Given, type Windows, windowsOf } from './boards.ts'
 
 /** A row of the journal that moves the boards. */
 export interface Counted extends Given {
@@ -40,11 +41,14 @@ const dayMs = 86_400_000
 
 export class BoardKeeper {
   readonly #home: Home
+  readonly #onStale: () => void
   readonly #boards: Boards
   readonly #offsetMinutes: number
   /** Counted up to here; on disk up to `#savedPos`. */
   #head: BoardsHead
   #savedPos = 0
+  /** The latest instant of a row that was counted. */
+  #lastAt = 0
   #unsaved = new Map<string, ScoreAdded>()
   #batch: Batch | undefined
   #saving: Promise<void> | undefined
@@ -56,8 +60,10 @@ export class BoardKeeper {
   #asked = 0
   #prunedDay = ''
 
-  constructor(home: Home) {
+  /** `onStale`: what is in memory is not what the boards are; `load`, and then the journal, are to be read again. */
+  constructor(home: Home, onStale: () => void) {
     this.#home = home
+    this.#onStale = onStale
     this.#offsetMinutes = home.parts.config.boardOffsetMinutes
     this.#boards = new Boards(this.#offsetMinutes)
     this.#head = this.#emptyHead()
@@ -80,18 +86,47 @@ export class BoardKeeper {
     if (this.#isLoaded) return
     const { id, parts } = this.#home
     const { boards } = parts.store
-    const head = await boards.head(id)
-    if (head && head.form === this.#head.form && (await isInJournal(head.pos, head.txId))) {
-      const kept: [BoardName, string, Score][] = []
-      for (const [board, win] of windowsOf(this.#home.now(), this.#home.info.liveId, this.#offsetMinutes))
-        for await (const score of boards.all(id, board, win)) kept.push([board, win, score])
-      this.turn()
-      for (const [board, win, { reached, ...score }] of kept)
-        if (this.#boards.windowOf(board) === win) this.#boards.restore(board, { ...score, reachedAt: reached })
-      this.#head = { ...head }
-      this.#savedPos = head.pos
-    } else await boards.drop(id)
+    while (this.#saving) await this.#saving
+    const kept = await boards.head(id)
+    if (kept && kept.form === this.#head.form && (await isInJournal(kept.pos, kept.txId))) {
+      const { lastAt, ...head } = kept
+      const scores = await this.#keptScores()
+      this.#begin(head, lastAt)
+      for (const [board, { reached, ...score }] of scores) this.#boards.restore(board, { ...score, reachedAt: reached })
+    } else {
+      await boards.drop(id)
+      this.#begin(this.#emptyHead(), 0)
+    }
     this.#isLoaded = true
+  }
+
+  /** Of the windows that run when all of them are read. */
+  async #keptScores(): Promise<[BoardName, Score][]> {
+    const { id, parts } = this.#home
+    for (;;) {
+      const windows = this.#windowsNow()
+      const scores: [BoardName, Score][] = []
+      for (const [board, win] of windows)
+        for await (const score of parts.store.boards.all(id, board, win)) scores.push([board, score])
+      if (`${windows}` === `${this.#windowsNow()}`) return scores
+    }
+  }
+
+  #windowsNow(): Windows {
+    return windowsOf(this.#home.now(), this.#home.info.liveId, this.#offsetMinutes)
+  }
+
+  /** From what is on disk; what was not saved is in the journal. */
+  #begin(head: BoardsHead, lastAt: number): void {
+    this.turn()
+    this.#boards.empty()
+    this.#head = head
+    this.#lastAt = lastAt
+    this.#savedPos = head.pos
+    this.#unsaved = new Map()
+    this.#batch = undefined
+    this.#saveAt = undefined
+    this.#isLost = false
   }
 
   add(counted: Counted): void {
@@ -99,6 +134,7 @@ export class BoardKeeper {
     if (pos <= this.#head.pos) return
     this.#head = { ...this.#head, pos, txId, coin: this.#head.coin + coin }
     this.turn()
+    this.#lastAt = Math.max(this.#lastAt, at)
     const windows = windowsOf(at, liveId, this.#offsetMinutes)
     this.#boards.add(counted, windows)
     const oldestAt = this.#home.now() - this.#keepMs
@@ -124,7 +160,15 @@ export class BoardKeeper {
   }
 
   turn(): void {
+    const before = this.#boards.day
     this.#boards.turn(this.#home.now(), this.#home.info.liveId)
+    const { day } = this.#boards
+    if (day.from === before.from || !this.#isLoaded) return
+    // Something of the window that begins may have been counted before: the clock went back, or it had been ahead.
+    if (day.from > before.from && this.#lastAt < before.to) return
+    this.#isLoaded = false
+    this.#finished.clear()
+    this.#onStale()
   }
 
   // ------------------------------------------------------------------ saving
@@ -153,6 +197,7 @@ export class BoardKeeper {
   /** All that is counted is on disk when it resolves, if the disk takes it. */
   async save(): Promise<void> {
     while (this.#saving) await this.#saving
+    if (!this.#isLoaded) return
     this.#takeBatch()
     if (!this.#batch) return
     this.#saving = this.#write(this.#batch).finally(() => (this.#saving = undefined))
@@ -219,7 +264,7 @@ export class BoardKeeper {
 
   takeChanged(limit: number): ReturnType<Boards['takeChanged']> {
     this.turn()
-    return this.#boards.takeChanged(limit)
+    return this.#isLoaded ? this.#boards.takeChanged(limit) : []
   }
 
   /** The first hundred of a window that is over; undefined when too many ask at once. */

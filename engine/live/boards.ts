@@ -74,6 +74,21 @@ export class Boards {
     }
   }
 
+  /** The day that runs. */
+  get day(): { readonly from: number; readonly to: number } {
+    return this.#steady
+  }
+
+  /** As if nothing had been counted; what comes instead is told. */
+  empty(): void {
+    const isShown = this.#boards.total.size > 0
+    this.#names.clear()
+    for (const [name, board] of Object.entries(this.#boards)) {
+      board.clear()
+      if (isShown) this.#changed.add(name as BoardName)
+    }
+  }
+
   /** Undefined for `live` while nothing is live. */
   windowOf(board: BoardName): string | undefined {
     return this.#windows.get(board)

@@ -7,6 +7,10 @@
  * remembers which row it showed last (`pos`, saved with the log row of the event), the boards which they counted last, and what they have
  * had is passed over. After a crash rows younger than 60 s are shown, marked as replayed; older ones only count.
  *
+ * No row may be passed over for good. What the home before this one handed to the ledger, or what got no answer here, can still be on its
+ * way there: `settle` takes a place in the ledger's queue behind it and before the next gift of this home, and reads on when its turn has
+ * come. The gift behind it waits for that with its answer.
+ *
  * While pages are read gifts wait for `ready`; danmaku do not.
  */
 import type { EventData, PersonShape } from '../../schemas/messages.ts'
@@ -50,6 +54,11 @@ export class GiftFeed {
   /** Everything of the journal up to here has been shown, or was too old for it. */
   #pos: number
   #reading: Promise<void> | undefined
+  /** The ledger may still write what somebody else handed over, and nobody has asked to be told. */
+  #isUnsettled = true
+  #settling: Promise<unknown> | undefined
+  /** While it is set the room stays in memory. */
+  #settleAt: number | undefined
   /** Names for the end of a combo: the rules know ids alone. */
   readonly #people = new Map<string, { from: PersonShape; to: PersonShape }>()
   /** Combos whose large total was shown to other rooms already. */
@@ -59,8 +68,9 @@ export class GiftFeed {
     this.#home = home
     this.#billing = billing
     this.#pos = home.giftPos
-    this.boards = new BoardKeeper(home)
+    this.boards = new BoardKeeper(home, () => this.readOn())
     this.readOn()
+    this.settle()
   }
 
   /** Of the journal: shown up to here. */
@@ -71,6 +81,51 @@ export class GiftFeed {
   /** Undefined when nothing of the journal is waited for. */
   get ready(): Promise<void> | undefined {
     return this.#reading
+  }
+
+  // ------------------------------------------------------------------ what may still come
+
+  /** An answer was lost: it may be on disk all the same, or get there. */
+  lost(): void {
+    this.readOn()
+    this.#isUnsettled = true
+    this.#settleLater()
+  }
+
+  /** Before a gift goes to the ledger. */
+  settle(): void {
+    const billing = this.#billing
+    if (!this.#isUnsettled || !billing) return
+    this.#isUnsettled = false
+    this.#settleLater()
+    const settling = Promise.all([this.#settling, this.#settled(billing)])
+    this.#settling = settling
+    void settling.then(() => {
+      if (this.#settling === settling) this.#settling = undefined
+      if (!this.#settling && !this.#isUnsettled) this.#settleAt = undefined
+    })
+  }
+
+  /** Undefined: nothing that comes before the answer of a gift is waited for. */
+  get settling(): Promise<unknown> | undefined {
+    return this.#settling
+  }
+
+  async #settled(billing: Billing): Promise<void> {
+    try {
+      await billing.settled()
+    } catch {
+      // Closed, which the ledger itself tells.
+      this.#isUnsettled = true
+      return this.#settleLater()
+    }
+    this.readOn()
+    await this.#reading
+  }
+
+  #settleLater(): void {
+    this.#settleAt = this.#home.now() + againMs
+    this.#home.rearm()
   }
 
   // ------------------------------------------------------------------ in pages
@@ -203,13 +258,19 @@ export class GiftFeed {
     this.#home.parts.bus.publish(subjects.worldBanner, { head: banner })
   }
 
-  // ------------------------------------------------------------------ combos over time
+  // ------------------------------------------------------------------ over time
 
   dueAt(): number | undefined {
-    return this.#combos.nextEndAt()
+    const endAt = this.#combos.nextEndAt()
+    if (this.#settleAt === undefined) return endAt
+    return endAt === undefined ? this.#settleAt : Math.min(endAt, this.#settleAt)
   }
 
   run(now: number): void {
+    if (this.#settleAt !== undefined && this.#settleAt <= now) {
+      this.#settleAt = now + againMs
+      this.settle()
+    }
     for (const combo of this.#combos.ended(now)) this.#end(combo)
   }
 }

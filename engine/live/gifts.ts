@@ -116,15 +116,17 @@ export class Gifts implements Chore {
       return refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
     }
     let result: LedgerResult
+    this.#feed.settle()
     try {
       result = await billing.submit(op)
     } catch (error) {
       this.#home.parts.onError(error, this.#home.id)
       // It may be on disk all the same: look before anything later is shown.
       this.#home.parts.meters.gifts.unanswered++
-      this.#feed.readOn()
+      this.#feed.lost()
       return refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
     }
+    if (this.#feed.settling) await this.#feed.settling
     await this.#feed.ready
     this.#settled(billing, call, op, result)
   }
@@ -246,6 +248,7 @@ export class Gifts implements Chore {
   // ------------------------------------------------------------------ boards and combos over time
 
   rank(call: Call): void {
+    this.#feed.boards.turn()
     const { ready } = this.#feed
     if (!ready || this.#asking >= askingMax) return this.#rankNow(call)
     // Whoever opens the room by coming in asks before its boards are there.

@@ -163,6 +163,9 @@ it('none of it for anybody but operators and plugins, and no client knows the na
     'engine.message.reject': { caseId: 'c' },
     'engine.room.takedown': { reason: '' },
     'engine.room.restore': {},
+    'engine.stream.cut': {},
+    'engine.stream.degrade': { level: 1 },
+    'engine.stream.switch_line': { line: 'auto' },
   }
   for (const [t, d] of Object.entries(calls)) {
     expect(await call(t, d, { actor: owner }), t).toMatchObject({ err: { code: 'perm.denied' } })

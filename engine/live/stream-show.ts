@@ -17,7 +17,12 @@ export type StopReason = 'ended' | 'operator' | 'room_closed' | 'taken_down' | '
 const lostMsMax = 15_000
 /** A worker's tracks close before its death is told, and one track may give way to another of another codec. */
 const goneMsMax = 1_000
-const engineActor = 'engine'
+/** Who is behind an event, and through how many plugins. */
+export interface Cause {
+  actor: string
+  hops?: number
+}
+const byEngine: Cause = { actor: 'engine' }
 
 export class Show implements Chore {
   readonly #home: Home
@@ -84,7 +89,7 @@ export class Show implements Chore {
       case 'line.switched':
         return this.#onSwitched(event)
       case 'degraded':
-        return event.room === undefined ? this.#degraded(event.by) : undefined
+        return event.room === undefined ? this.#degraded({ actor: event.by }) : undefined
       case 'node.state':
         // Nobody is told, but whoever comes now must see it.
         return this.#home.dropSnapshots()
@@ -92,9 +97,9 @@ export class Show implements Chore {
     }
   }
 
-  #tell<T extends EventName>(t: T, d: EventData<T>, actor = engineActor): void {
+  #tell<T extends EventName>(t: T, d: EventData<T>, { actor, hops = 0 }: Cause = byEngine): void {
     this.#home.dropSnapshots()
-    this.#home.decide(this.#home.event(t, d, { actor }))
+    this.#home.decide(this.#home.event(t, d, { actor, hops }))
   }
 
   // ------------------------------------------------------------------ tracks
@@ -112,7 +117,7 @@ export class Show implements Chore {
     for (const one of moved) {
       const track = { ...one, seatNo: to }
       this.#tracks.set(track.id, track)
-      this.#tell('stream.track_changed', { track }, track.userId)
+      this.#tell('stream.track_changed', { track }, { actor: track.userId })
     }
   }
 
@@ -120,14 +125,14 @@ export class Show implements Chore {
     const track = this.#named(given)
     this.#tracks.set(track.id, track)
     if (track.source === 'main') this.#start(track.userId)
-    this.#tell('stream.published', { track }, track.userId)
+    this.#tell('stream.published', { track }, { actor: track.userId })
   }
 
   #start(userId: string): void {
     this.#ending = undefined
     if (this.isLive) return
     this.#sinceAt = this.#home.now()
-    this.#tell('stream.started', { sinceAt: this.#sinceAt }, userId)
+    this.#tell('stream.started', { sinceAt: this.#sinceAt }, { actor: userId })
   }
 
   #closed(trackId: string, reason: string): void {
@@ -138,16 +143,16 @@ export class Show implements Chore {
     if (isLast && this.#ending === undefined) this.#endSoon('ended', goneMsMax)
   }
 
-  #unpublish({ id, userId }: MediaTrackShape, reason: string): void {
+  #unpublish({ id, userId }: MediaTrackShape, reason: string, hops = 0): void {
     this.#tracks.delete(id)
-    this.#tell('stream.unpublished', { trackId: id, reason }, userId)
+    this.#tell('stream.unpublished', { trackId: id, reason }, { actor: userId, hops })
   }
 
   #changed(given: MediaTrackShape): void {
     if (!this.#tracks.has(given.id)) return
     const track = this.#named(given)
     this.#tracks.set(track.id, track)
-    this.#tell('stream.track_changed', { track }, track.userId)
+    this.#tell('stream.track_changed', { track }, { actor: track.userId })
   }
 
   // ------------------------------------------------------------------ lines
@@ -165,16 +170,16 @@ export class Show implements Chore {
 
   // ------------------------------------------------------------------ degrading
 
-  setRoomLevel(level: number, by: string): void {
+  setRoomLevel(level: number, by: Cause): void {
     this.#roomLevel = level
     this.#degraded(by)
   }
 
-  #degraded(by: string): void {
+  #degraded(by: Cause): void {
     const level = Math.max(this.#roomLevel, this.#media?.degradeLevel ?? 0)
     if (level === this.#level) return
     this.#level = level
-    this.#tell('stream.degraded', { level, by }, by)
+    this.#tell('stream.degraded', { level, by: by.actor }, by)
   }
 
   // ------------------------------------------------------------------ the end
@@ -194,17 +199,17 @@ export class Show implements Chore {
   }
 
   /** `by`: who ended it, when somebody did. */
-  end(reason: StopReason, by = engineActor): void {
-    this.#clear(reason)
+  end(reason: StopReason, by = byEngine): void {
+    this.#clear(reason, by.hops)
     if (this.isLive) this.#stop(reason, by)
   }
 
-  #clear(reason: string): void {
-    for (const track of [...this.#tracks.values()]) this.#unpublish(track, reason)
+  #clear(reason: string, hops = 0): void {
+    for (const track of [...this.#tracks.values()]) this.#unpublish(track, reason, hops)
     if (this.#lines.length > 0) this.#onLines([], undefined)
   }
 
-  #stop(reason: StopReason, by = engineActor): void {
+  #stop(reason: StopReason, by = byEngine): void {
     this.#sinceAt = undefined
     this.#ending = undefined
     this.#tell('stream.stopped', { reason }, by)

@@ -20,7 +20,7 @@ import { type MediaNode, MediaProblem, type SeatStage } from './media.ts'
 import { jsonObject } from './stream-json.ts'
 import { type StreamPeer, StreamPeers } from './stream-peers.ts'
 import { Qos } from './stream-qos.ts'
-import { Show, type StopReason } from './stream-show.ts'
+import { type Cause, Show, type StopReason } from './stream-show.ts'
 
 type Refused = Extract<Answer, { ok: false }>
 export type Publishing = CommandInput<'stream.publish'>
@@ -306,11 +306,12 @@ export class Stream implements Chore {
   stop(call: Call): void {
     if (!this.#maySteer(call)) return
     const { userId, scope } = call.actor
+    const by = { actor: userId, hops: call.hops }
     const isOwners = userId === this.#home.info.ownerId
     const reason = !isOwners && scope.includes('operator') ? 'operator' : 'ended'
     if (!this.show.isLive && this.peers.publishers().length === 0)
       return refuse(call, 'room.bad_state', { msg: 'Nothing is streamed.' })
-    this.#end(reason, userId)
+    this.#end(reason, by)
     accept(call, {})
   }
 
@@ -325,23 +326,23 @@ export class Stream implements Chore {
     const { banMs = cutBanMsDefault } = call.d as { banMs?: number }
     this.#liveBannedUntil = this.#home.now() + banMs
     this.#home.parts.meters.stream.cuts++
-    this.#end('operator', call.actor.userId)
+    this.#end('operator', { actor: call.actor.userId, hops: call.hops })
     accept(call, {})
   }
 
   degrade(call: Call): void {
     const { level } = call.d as { level: number }
     const done = () => {
-      this.show.setRoomLevel(level, call.actor.userId)
+      this.show.setRoomLevel(level, { actor: call.actor.userId, hops: call.hops })
       accept(call, {})
     }
     // A room that is not open in the node is told when it is.
-    if (!this.#capabilities) done()
+    if (!this.#isOpen) done()
     else this.#ask({ call }, 'node.degrade', { ...this.#inRoom, level }, done)
   }
 
   /** All that is in the node's room goes; guests on the mic come back by themselves. */
-  #end(reason: StopReason, by: string): void {
+  #end(reason: StopReason, by: Cause): void {
     const others = this.peers.size - this.peers.publishers().length
     this.#closeRoom()
     this.show.end(reason, by)
@@ -432,7 +433,7 @@ export class Stream implements Chore {
   }
 
   closed(): void {
-    this.#end(this.#home.takedown ? 'taken_down' : 'room_closed', 'engine')
+    this.#end(this.#home.takedown ? 'taken_down' : 'room_closed', { actor: 'engine' })
   }
 
   /** What the mic needs: a guest who may no longer be heard. */

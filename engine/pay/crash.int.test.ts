@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-const flags = ['--port', '0', '--admin-port', '0', '--log-level', 'error', '--drain-ms', '0']
+const flags = ['--port', '0', '--admin-port', '0', '--log-level', 'error', '--drain-ms', '0', '--no-media']
 async function serve() {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_PLUGINS: 'monetization@inline' }
   const args = [...execArgv, file, 'serve', ...flags, '--data-dir', dataDir]

@@ -10,7 +10,8 @@
  *
  * Safe to repeat: the key in the ledger is (user, `recharge`, rechargeId), so a callback that comes five times, at once or over a crash,
  * credits once and is answered 200 each time. What cannot be written now is answered 503: the provider comes again. What must not be
- * credited is answered 4xx, logged and counted; a paid one among them is an error line, because somebody has to give money back.
+ * credited is answered 4xx, logged and counted; a paid one among them, and a second payment for one order, is an error line, because
+ * somebody has to give money back.
  */
 import { createHash } from 'node:crypto'
 import { TokenBucket } from '../base/bucket.ts'
@@ -51,6 +52,7 @@ const outcomes = {
   credited: { status: 200, msg: 'credited' },
   charged_back: { status: 200, msg: 'taken back' },
   replayed: { status: 200, msg: 'done before' },
+  paid_twice: { status: 200, msg: 'credited once, for another payment' },
   failed: { status: 200, msg: 'noted' },
   unknown_provider: { status: 404, msg: 'no such provider' },
   forged: { status: 401, msg: 'the signature is not valid' },
@@ -192,15 +194,22 @@ export class Payments {
     const ageMs = clock.now() - order.createdAt
     if (ageMs > orderAgeMsMax || ageMs < -clockSkewMs) {
       // A provider may repeat itself for days; what was credited stays so.
-      const isCredited = (await ledger.reads.row(order.rechargeId)) !== undefined
-      return isCredited ? 'replayed' : this.#refuseSigned('expired', about)
+      return (await this.#creditedBefore(notice, order, about)) ?? this.#refuseSigned('expired', about)
     }
     this.#checkOpen()
     const result = await ledger.submit(postOf(order, notice, clock.now()))
     if (!result.ok) throw new Error(`${result.code}: ${result.msg}`)
     if (!result.replayed) this.#parts.log.info({ ...about, pos: result.pos }, 'recharge credited')
     if (!result.replayed || this.#untold.delete(order.rechargeId)) void tellWallet(this.#parts, order.userId, 'recharge')
-    return result.replayed ? 'replayed' : 'credited'
+    if (!result.replayed) return 'credited'
+    return (await this.#creditedBefore(notice, order, about)) ?? 'replayed'
+  }
+
+  /** The same payment again, or a second one for the same order: that one is money to be given back. */
+  async #creditedBefore({ providerTxId }: PayNotice, { rechargeId }: Order, about: object): Promise<PayOutcome | undefined> {
+    const row = await this.#parts.ledger.reads.row(rechargeId)
+    if (!row) return undefined
+    return row.event?.d['providerTxId'] === providerTxId ? 'replayed' : this.#refuseSigned('paid_twice', about)
   }
 
   async #takeBack(order: Order, notice: PayNotice, about: object): Promise<PayOutcome> {

@@ -127,7 +127,7 @@ describe('a recharge', () => {
   it('delivered five times at once and five times later credits once, and is answered 200 each time', async () => {
     const ann = await enter('ann')
     const { reference } = await orderAt(ann)
-    const five = () => Promise.all(Array.from({ length: 5 }, (_, n) => outcome(noticeOf(reference, { providerTxId: `b-${n}` }))))
+    const five = () => Promise.all(Array.from({ length: 5 }, () => outcome(noticeOf(reference))))
     const answers = [...(await five()), ...(await five())]
     expect(answers.every(([status]) => status === 200)).toBe(true)
     expect(answers.filter(([, kind]) => kind === 'credited')).toHaveLength(1)
@@ -136,6 +136,23 @@ describe('a recharge', () => {
     expect(await counted('replayed')).toBe(9)
     await ann.roundTrip()
     expect(ann.of('wallet.changed')).toHaveLength(1)
+  })
+
+  it('paid a second time over there credits nothing more, and says so: somebody has to give that money back', async () => {
+    const ann = await enter('ann')
+    const { reference } = await orderAt(ann)
+    const second = noticeOf(reference, { providerTxId: 'b-2' })
+    expect(await outcome(noticeOf(reference))).toEqual([200, 'credited'])
+    expect(await outcome(second)).toEqual([200, 'paid_twice'])
+    expect(await outcome(noticeOf(reference))).toEqual([200, 'replayed'])
+    expect(await wallet(ann)).toEqual(coins(300, 15))
+    clock.advance(dayMs + 1)
+    expect([await outcome(noticeOf(reference)), await outcome(second)]).toEqual([
+      [200, 'replayed'],
+      [200, 'paid_twice'],
+    ])
+    expect(await rows()).toHaveLength(1)
+    expect(await counted('paid_twice')).toBe(2)
   })
 
   it('without a bonus has no bonus leg; two orders are two recharges', async () => {

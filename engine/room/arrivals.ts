@@ -22,6 +22,8 @@ type Seen = Pick<Join, 'source'>
 /** Joins of one session that wait for plugins. */
 interface Arrival {
   calls: Set<Call>
+  /** One of them was let in: if its session is not here any more, it was sent out, and that goes for the others. */
+  isIn: boolean
   isGone: boolean
 }
 
@@ -76,7 +78,7 @@ export class Arrivals {
 
   /** The call as one of its session's arrivals, until it is answered. */
   #expect(call: Call, { sid }: CallSession): { arrival: Arrival; arriving: Call } {
-    const arrival = this.#waiting.get(sid) ?? { calls: new Set(), isGone: false }
+    const arrival = this.#waiting.get(sid) ?? { calls: new Set(), isIn: false, isGone: false }
     this.#waiting.set(sid, arrival)
     arrival.calls.add(call)
     const answer: Call['answer'] = (answered) => {
@@ -88,12 +90,14 @@ export class Arrivals {
   }
 
   #admit(call: Call, arrival: Arrival, ext: readonly ExtensionShape[]): void {
+    const session = call.session as CallSession
     // Nobody is left to read this.
-    if (arrival.isGone) return refuse(call, 'room.not_joined')
+    if (arrival.isGone || (arrival.isIn && !this.#home.presence.members.has(session.sid))) return refuse(call, 'room.not_joined')
     const refused = entryRefusal(this.#home, call)
     if (refused) return call.answer(refused)
     const { source, resume } = call.d as Join
-    const { isNew } = this.#home.join(call, call.session as CallSession, { resume, ext })
+    arrival.isIn = true
+    const { isNew } = this.#home.join(call, session, { resume, ext })
     if (isNew) this.#onNew(call, source)
   }
 

@@ -20,6 +20,8 @@ export interface BoardsHead {
   /** Sum of `total`. */
   coin: bigint
 }
+/** `lastAt`: the latest instant of all that is in the rows. */
+export type BoardsKept = BoardsHead & { lastAt: number }
 export interface ScoreKey {
   board: string
   win: string
@@ -41,7 +43,7 @@ export interface Score {
 
 export interface BoardOpAnswers {
   /** `isSound`: the rows have the sum that they must have. */
-  boards_head: (BoardsHead & { isSound: boolean }) | undefined
+  boards_head: (BoardsKept & { isSound: boolean }) | undefined
   /** By member. */
   boards_read: Score[]
   /** Best first. */
@@ -102,8 +104,8 @@ export class BoardTables {
   #head(roomId: string): BoardOpAnswers['boards_head'] {
     const head = this.#sql.head.get({ roomId }) as { form: string; pos: bigint; txId: string; coin: bigint } | undefined
     if (!head) return undefined
-    const { coin } = this.#sql.sum.get({ roomId }) as { coin: bigint }
-    return { ...head, pos: Number(head.pos), isSound: coin === head.coin }
+    const { coin, lastAt } = this.#sql.sum.get({ roomId }) as { coin: bigint; lastAt: bigint }
+    return { ...head, pos: Number(head.pos), lastAt: Number(lastAt), isSound: coin === head.coin }
   }
 
   #save({ roomId, fromPos, head, rows }: BoardOp & { op: 'boards_save' }): number {
@@ -122,7 +124,10 @@ function prepare(db: Database.Database) {
   const window = 'room_id = @roomId AND board = @board AND win = @win'
   return {
     head: big('SELECT form, pos, tx_id AS txId, coin FROM room_boards WHERE room_id = @roomId'),
-    sum: big(`SELECT coalesce(sum(score), 0) AS coin FROM room_scores WHERE room_id = @roomId AND board = 'total'`),
+    sum: big(
+      `SELECT coalesce(sum(score), 0) AS coin, coalesce(max(at), 0) AS lastAt FROM room_scores
+       WHERE room_id = @roomId AND board = 'total'`,
+    ),
     putHead: q(
       `INSERT INTO room_boards (room_id, form, pos, tx_id, coin) VALUES (@roomId, @form, @pos, @txId, @coin)
        ON CONFLICT (room_id) DO UPDATE SET form = @form, pos = @pos, tx_id = @txId, coin = @coin`,

@@ -24,7 +24,7 @@ afterEach(() => {
 async function serve(...flags: string[]) {
   const child = spawn(
     process.execPath,
-    [...execArgv, file, 'serve', '--port', '0', '--admin-port', '0', '--data-dir', dataDir, '--log-level', 'error', ...flags],
+    [...execArgv, file, 'serve', '--port', '0', '--admin-port', '0', '--data-dir', dataDir, '--log-level', 'error', '--no-media', ...flags],
     { cwd: packageRoot, env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_SECRET: secret } },
   )
   started.push(child)

@@ -11,6 +11,7 @@ it.each<[Right, string]>([
   ['update', '...xx.x'],
   ['open', '....x.x'],
   ['grant', '....x.x'],
+  ['mic', '..x.xxx'],
   ['speak_freely', '.xxxxxx'],
 ])('%s: %s of viewer, assistant, admin, controller, owner, patrol, operator', (right, row) => {
   expect(ranks.map((rank) => (may([rank], right) ? 'x' : '.')).join('')).toBe(row)

@@ -1,5 +1,5 @@
 /** The boards of core.db, as a room sees them: `store.boards`. */
-import type { BoardOp, BoardOpAnswers, BoardsHead, Score, ScoreAdded } from './core-boards.ts'
+import type { BoardOp, BoardOpAnswers, BoardsHead, BoardsKept, Score, ScoreAdded } from './core-boards.ts'
 
 export type { BoardsHead, Score, ScoreAdded } from './core-boards.ts'
 
@@ -15,9 +15,11 @@ export class BoardStore {
   }
 
   /** Undefined: nothing is kept of this room, or what is kept is not what was written. */
-  async head(roomId: string): Promise<BoardsHead | undefined> {
-    const head = await this.#ask<'boards_head'>({ op: 'boards_head', roomId })
-    return head?.isSound ? head : undefined
+  async head(roomId: string): Promise<BoardsKept | undefined> {
+    const answer = await this.#ask<'boards_head'>({ op: 'boards_head', roomId })
+    if (!answer?.isSound) return undefined
+    const { isSound, ...kept } = answer
+    return kept
   }
 
   /** Everybody on a board, in pages. */

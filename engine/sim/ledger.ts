@@ -72,7 +72,7 @@ export class SimLedger {
   /** Batches between the hand-over and their answer. */
   #underWay = 0
   #isFull = false
-  /** When the reader failed last. */
+  /** When the reader failed last, or the ledger opened again. */
   troubleAt = 0
 
   constructor(parts: SimLedgerParts) {
@@ -147,7 +147,9 @@ export class SimLedger {
       run: (ops) => unlessDead(this.#run(writer, life, ops), life),
       reopen: async () => {
         if (this.#chance(this.faults.stayClosed)) throw new Error('on purpose: it stays closed')
-        return writer.reopen()
+        const reopened = await writer.reopen()
+        this.troubleAt = this.#parts.clock.now()
+        return reopened
       },
       close: () => writer.close(),
     }

@@ -122,7 +122,6 @@ export class Viewer implements SocketReader {
   readonly #host: ViewerHost
   readonly #asked = new Map<string, Asked>()
   readonly #joinSeq = new Map<string, number>()
-  readonly #leftInVain = new Set<string>()
   #nextId = 1
 
   constructor(name: string, place: { edge: number; encoding: Encoding }, host: ViewerHost) {
@@ -221,10 +220,7 @@ export class Viewer implements SocketReader {
   }
 
   #refused(asked: Asked, code: string): void {
-    if (isEmptied(asked, goneCodes, code)) {
-      this.#endStay(asked.room as string)
-      if (code === 'room.not_joined') this.#leftInVain.add(asked.room as string)
-    }
+    if (isEmptied(asked, goneCodes, code)) this.#endStay(asked.room as string)
     const isGift = asked.t === 'gift.send'
     if (asked.ik !== undefined && (isGift ? askAgainCodes.includes(code) : code === 'room.unavailable')) this.retries.push(asked)
     if (isGift && asked.ik !== undefined) this.#host.money.refused(this.giftOf(asked), code)
@@ -260,7 +256,6 @@ export class Viewer implements SocketReader {
 
   #joined(room: string, asked: Asked, snapshot: Snapshot): void {
     this.#endStay(room)
-    this.#leftInVain.delete(room)
     const { epoch, seq, resumed } = snapshot
     const resume = asked.d.resume as { seq: number } | undefined
     const fromSeq = resumed && resume ? resume.seq : seq
@@ -287,8 +282,6 @@ export class Viewer implements SocketReader {
     if (room === undefined) return
     if (t === 'message.rejected') return this.#rejected(event.d as SessionEventData<'message.rejected'>)
     const stay = this.stays.get(room)
-    // While an edge brings somebody in again after the home has died, their leave is lost on it: known, and not mended yet.
-    if (!stay && this.#host.kills > 0 && this.#leftInVain.has(room)) return
     if (!stay) return this.#broken('joined rooms only', `${t} ${seq} of ${room}`)
     if (t === 'room.lagging') {
       this.lagging = true

@@ -296,11 +296,10 @@ export class World implements ViewerHost {
   }
 
   /** At this instant. Comes back after `downMs`, its clock off by `stepMs`. */
-  async kill(wanted: Kill, { downMs, stepMs: wantedMs }: { downMs: number; stepMs: number }): Promise<void> {
+  async kill(wanted: Kill, { downMs, stepMs }: { downMs: number; stepMs: number }): Promise<void> {
     if (this.isDown) return
     // A plugin host that is being started again is not there to be killed.
     const what = this.host.isDown ? 'home' : wanted
-    const stepMs = this.#stepWithin(wantedMs)
     this.isDown = true
     this.kills++
     this.trace(`kill ${what}, clock off by ${stepMs}`)
@@ -310,19 +309,10 @@ export class World implements ViewerHost {
     if (what === 'process') await this.#killRest(stepMs)
     this.money.checkAll()
     await this.#sleep(downMs)
-    // A node alone: what the old one handed to the ledger is decided before the new one reads the journal.
-    while (!this.ledger.isQuiet) await this.#sleep(50)
     this.#newHomes(stepMs)
     await this.homes.start()
     this.trace(`back ${what}`)
     this.isDown = false
-  }
-
-  /** Not back over midnight: the boards of a day that is left and comes again show what was given since. */
-  #stepWithin(stepMs: number): number {
-    const dayOf = (at: number) => Math.floor(at / 86_400_000)
-    const now = this.clock.now()
-    return dayOf(now + stepMs) < dayOf(this.homeNow()) ? this.homeNow() - now : stepMs
   }
 
   async #killRest(stepMs: number): Promise<void> {

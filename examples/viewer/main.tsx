@@ -20,7 +20,7 @@ import { GiftShow } from './gift-show.tsx'
 import { useGifts } from './gifts.ts'
 import { LikeButton } from './likes.tsx'
 import { hasMic, MicButton, MicStrip } from './mic.tsx'
-import { hasPicture, Picture, PlayLine, QualityMenu, SoundButton } from './player.tsx'
+import { Picture, PlayLine, QualityMenu, SoundButton, useShown } from './player.tsx'
 import { SendBox } from './send-box.tsx'
 import { Stage, WallItem } from './stage.tsx'
 
@@ -58,6 +58,7 @@ function Watch({ roomId }: { roomId: string }) {
     if (of === 'seat' && code !== 'left' && code !== 'dropped') setToast(endWords(code))
   })
   const playing = { media, view }
+  const isShown = useShown(view)
   const pane = hasGifts ? picked : 'chat'
   useEffect(() => {
     callCrowd(roomId).catch(() => undefined) // a room without a crowd is a room too
@@ -90,8 +91,8 @@ function Watch({ roomId }: { roomId: string }) {
         <Stage
           room={room}
           hasWall={state?.wall !== undefined}
-          picture={<Picture {...playing} />}
-          isShown={hasPicture(view)}
+          picture={<Picture {...playing} isShown={isShown} />}
+          isShown={isShown}
           cover={state?.room.cover || undefined}
           words={offWords(live)}
           tools={
