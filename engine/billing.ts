@@ -33,7 +33,10 @@ export function billingOf({ host, ...parts }: Omit<DeskParts, 'wallet'> & { host
     charge: (on, ask) => host.charge(on, ask),
     submit: (op) => ledger.submit(op),
     // The queue keeps the order, and this one lets go of no hold and writes nothing.
-    settled: async () => void (await ledger.submit({ op: 'expire', at: 0, limit: 1 })),
+    settled: async () => {
+      const result = await ledger.submit({ op: 'expire', at: 0, limit: 1 })
+      return result.ok ? result.pos : Number.POSITIVE_INFINITY
+    },
     roomRows: (roomId, pos, limit) => ledger.reads.roomJournalAfter(roomId, pos, limit),
     wallet,
     refundGift: (txId, whom) => desk.refundGift(txId, whom),

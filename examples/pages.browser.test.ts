@@ -3,7 +3,6 @@
  * Between browser and engine stands a plain TCP pipe that can be cut, so that a lost network is a lost network.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +14,7 @@ import { seededRandom } from '../engine/base/random.ts'
 import { loadConfig } from '../engine/config.ts'
 import { Crowd, readPlan } from '../engine/crowd.ts'
 import { type Engine, startEngine } from '../engine/engine.ts'
+import { Pipe } from './testing.ts'
 
 const artifacts = fileURLToPath(new URL('../.artifacts/', import.meta.url))
 const flags = [
@@ -22,47 +22,6 @@ const flags = [
   ...['--disable-component-update', '--disable-sync'],
 ]
 const slow = { timeout: 15_000 }
-
-/** A pipe to the engine that can be cut and mended. */
-class Pipe {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  #whole = true
-  constructor(port: number) {
-    this.#server = createServer((near) => {
-      if (!this.#whole) return void near.destroy()
-      const far = connectTcp(port, '127.0.0.1')
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(one)
-        one.pipe(other)
-        one.on('error', () => other.destroy())
-        one.on('close', () => {
-          this.#sockets.delete(one)
-          other.destroy()
-        })
-      }
-    })
-  }
-  listen(): Promise<string> {
-    return new Promise((resolve) => {
-      this.#server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`))
-    })
-  }
-  cut(): void {
-    this.#whole = false
-    for (const socket of this.#sockets) socket.destroy()
-  }
-  mend(): void {
-    this.#whole = true
-  }
-  close(): Promise<void> {
-    this.cut()
-    return new Promise((resolve) => this.#server.close(() => resolve()))
-  }
-}
 
 let engine: Engine
 let pipe: Pipe

@@ -61,7 +61,7 @@ export const errors = {
   },
   'billing.unavailable': {
     retry: true,
-    doc: 'Prices or the ledger cannot be asked now; no coin has moved. Retry with the same `ik`.',
+    doc: 'Prices or the ledger do not answer now. Retry with the same `ik`: the coins move once at most.',
   },
   'idem.key_required': { retry: false, doc: 'This command moves money and needs an `ik`.' },
   'room.live_banned': { retry: false, doc: 'This room may not go live now.' },

@@ -68,31 +68,34 @@ test('any sequence of sources, begun or replayed: numbers go on by one, times ne
   fc.assert(
     fc.property(fc.array(source, { minLength: 1, maxLength: 8 }), fc.nat(0xffff), fc.nat(2 ** 32 - 1), (sources, seq, time) => {
       const splice = new Splice({ ssrc: 9, clockRate, seq, time })
-      const out: { seq: number; time: number; atMs: number }[] = []
+      const out: { seq: number; time: number; atMs: number; frame: string }[] = []
       let now = 1_000
-      for (const one of sources) {
+      for (const [nthSource, one] of sources.entries()) {
         now += one.silentMs
         const sender = new Sender(one.seq, one.time)
         const held: Buffer[] = []
         const startAt = now
         for (let at = one.held; at > 0; at--) held.push(...sender.frame(startAt - at * one.frameMs, one.frameMs, one.perFrame))
-        if (held.length > 0) for (const sent of splice.replay(held, now, sender.clock)) out.push({ ...shape(sent), atMs: now })
+        if (held.length > 0)
+          for (const [nth, sent] of splice.replay(held, now, sender.clock).entries())
+            out.push({ ...shape(sent), atMs: now, frame: `${nthSource} held ${Math.floor(nth / one.perFrame)}` })
         for (let at = 0; at < one.frames; at++) {
           now = startAt + at * one.frameMs
           for (const [nth, next] of sender.frame(now, one.frameMs, one.perFrame).entries()) {
             if (held.length === 0 && at === 0 && nth === 0) splice.begin(next, now, sender.clock)
             const sent = splice.next(next, now)
-            if (sent) out.push({ ...shape(sent), atMs: now })
+            if (sent) out.push({ ...shape(sent), atMs: now, frame: `${nthSource} ${at}` })
           }
         }
       }
       expect(out).toHaveLength(sources.reduce((sum, { held, frames, perFrame }) => sum + (held + frames) * perFrame, 0))
-      for (const [at, { seq: outSeq, time: outTime, atMs }] of out.entries()) {
+      for (const [at, { seq: outSeq, time: outTime, atMs, frame }] of out.entries()) {
         const before = out[at - 1]
         if (!before) continue
         if (seqAfter(outSeq, before.seq) !== 1) throw new Error(`${outSeq} after ${before.seq}`)
         const later = timeAfter(outTime, before.time)
         if (later < 0) throw new Error(`${later} back`)
+        if ((later === 0) !== (frame === before.frame)) throw new Error(`${later} from frame ${before.frame} to ${frame}`)
         // A replay presses at most, and what it overlaps is caught up within a second.
         if (later > (atMs - before.atMs + 70) * perMs) throw new Error(`${later / perMs} ms in ${atMs - before.atMs} ms`)
       }

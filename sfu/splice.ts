@@ -25,15 +25,28 @@ const pressedMs = 1
 const seqJumpMax = 2_000
 const timeJumpMsMax = 10_000
 /** What overlaps by more is no late packet but a clock that says nothing. */
-const overlapMsMax = 1_000
-/** Quartz is good for 100 millionths; a clock that follows at 200 is never outrun. */
-const driftPerMs = 0.000_2
+const overlapMsMax = 200
+/** Earlier than anything that can follow: a quarter of all times. */
+const farTime = 2 ** 30
+/** Late packets of what was pressed have come by then, or never will. */
+const pressedMsMax = 1_000
+/** What counts of the past: this time, and the same again. */
+const seenMs = 1_000
 
-/** Which time a stream shows at an instant, from its packets: the least delayed ones count, so one that was held up moves nothing. */
+interface Seen {
+  time: number
+  atMs: number
+}
+
+/**
+ * Which time a stream shows at an instant, from its packets of the last seconds: the least delayed of them count, so one that was held up
+ * moves nothing, and neither does what a sender sent ahead when it began.
+ */
 export class StreamClock {
   readonly #perMs: number
-  #time: number | undefined
-  #atMs = 0
+  #best: Seen | undefined
+  #before: Seen | undefined
+  #sinceMs = 0
 
   constructor(clockRate: number) {
     this.#perMs = clockRate / 1_000
@@ -41,19 +54,31 @@ export class StreamClock {
 
   /** Undefined before the first packet. */
   timeAt(atMs: number): number | undefined {
-    if (this.#time === undefined) return undefined
-    return (this.#time + Math.round((atMs - this.#atMs) * this.#perMs * (1 - driftPerMs))) >>> 0
+    if (!this.#best) return undefined
+    const own = this.#shownBy(this.#best, atMs)
+    const before = this.#before && this.#shownBy(this.#before, atMs)
+    return before !== undefined && timeAfter(before, own) > 0 ? before : own
   }
 
   heard(time: number, atMs: number): void {
-    const expected = this.timeAt(atMs)
-    const early = expected === undefined ? 1 : timeAfter(time, expected)
-    if (early > 0 || early < -timeJumpMsMax * this.#perMs) this.set(time, atMs)
+    const seen = { time, atMs }
+    const off = this.#best ? timeAfter(time, this.#shownBy(this.#best, atMs)) : 0
+    if (!this.#best || Math.abs(off) > timeJumpMsMax * this.#perMs) return this.set(time, atMs)
+    if (atMs - this.#sinceMs >= seenMs) {
+      this.#before = this.#best
+      this.#best = seen
+      this.#sinceMs = atMs
+    } else if (off > 0) this.#best = seen
   }
 
   set(time: number, atMs: number): void {
-    this.#time = time
-    this.#atMs = atMs
+    this.#best = { time, atMs }
+    this.#before = undefined
+    this.#sinceMs = atMs
+  }
+
+  #shownBy({ time, atMs }: Seen, nowMs: number): number {
+    return (time + Math.round((nowMs - atMs) * this.#perMs)) >>> 0
   }
 }
 
@@ -73,8 +98,9 @@ export class Splice {
   readonly #clock: StreamClock
   #lastSeq: number
   #lastTime: number
-  /** Where the source before ended: nothing of this one comes earlier. */
+  /** Where the source before ended, and what was pressed behind it: nothing else comes earlier. */
   #floor: number
+  #pressedTo: number
   /** Of this source: what is added to its numbers (unset: its first packet has not gone out) and to its times. */
   #seqBy: number | undefined
   #timeBy = 0
@@ -95,13 +121,19 @@ export class Splice {
     this.#lastSeq = seq
     this.#lastTime = time
     this.#floor = time
+    this.#pressedTo = time
   }
 
   /** `first` is the first packet of what follows, now; `clock` is that of its stream, if it was heard before. */
   begin(first: Buffer, atMs: number, clock?: StreamClock): void {
     this.#start(clock?.timeAt(atMs) ?? timeOf(first), atMs)
-    const behind = timeAfter(this.#floor, (timeOf(first) + this.#timeBy) >>> 0)
-    if (behind > overlapMsMax * this.#perMs) this.#timeBy += behind + 1
+    this.#raise(first)
+  }
+
+  /** More than that would stand still for as long: sound and picture may rather be apart. */
+  #raise(packet: Buffer): void {
+    const behind = timeAfter(this.#floor, (timeOf(packet) + this.#timeBy) >>> 0)
+    if (this.packets > 0 && behind > overlapMsMax * this.#perMs) this.#timeBy += behind
   }
 
   /** Held packets of one source in their order. Returns what to send, now. */
@@ -110,6 +142,7 @@ export class Splice {
     if (!last) return []
     const hadBegun = this.#hasBegun
     this.#start(clock?.timeAt(atMs) ?? timeOf(last), atMs)
+    this.#raise(last)
     const times = [...new Set(held.map(timeOf))]
     const end = (timeOf(last) + this.#timeBy) >>> 0
     const room = hadBegun ? timeAfter(end, this.#floor) : Number.POSITIVE_INFINITY
@@ -117,6 +150,7 @@ export class Splice {
     const step = Math.max(1, Math.floor(Math.min(this.#perMs * pressedMs, room / times.length)))
     const from = room < times.length ? this.#floor + step : end - (times.length - 1) * step
     this.#pressed = new Map(times.map((time, at) => [time, (from + at * step) >>> 0]))
+    this.#pressedTo = (from + (times.length - 1) * step) >>> 0
     return held.map((packet) => this.#write(packet, this.#pressed.get(timeOf(packet)) as number))
   }
 
@@ -146,7 +180,9 @@ export class Splice {
     if (!this.#hasBegun) this.#clock.set(target, atMs)
     this.#hasBegun = true
     this.#timeBy = target - reference
-    this.#floor = this.#lastTime
+    // Nothing was sent before the first.
+    this.#floor = this.packets > 0 ? this.#lastTime : (this.#lastTime - farTime) >>> 0
+    this.#pressedTo = this.#floor
     this.#seqBy = undefined
     this.#pressed = new Map()
   }
@@ -160,18 +196,16 @@ export class Splice {
 
   #timeFor(time: number): number | undefined {
     const own = (time + this.#timeBy) >>> 0
-    if (this.packets === 0) return own
     const pressed = this.#pressed.get(time)
     if (pressed !== undefined) return pressed
-    if (timeAfter(own, this.#pressed.size > 0 ? this.#lastTime : this.#floor) > 0) {
-      // Caught up; late packets of what was pressed have come within a second or never will.
-      if (timeAfter(own, this.#floor) > overlapMsMax * this.#perMs) this.#pressed.clear()
+    if (timeAfter(own, this.#pressedTo) > 0) {
+      if (timeAfter(own, this.#floor) > pressedMsMax * this.#perMs) this.#pressed.clear()
       return own
     }
     if (this.#overlap === 'drop') return undefined
-    const behind = (this.#lastTime + 1) >>> 0
-    this.#pressed.set(time, behind)
-    return behind
+    this.#pressedTo = (this.#pressedTo + 1) >>> 0
+    this.#pressed.set(time, this.#pressedTo)
+    return this.#pressedTo
   }
 
   #write(packet: Buffer, time: number): Buffer {

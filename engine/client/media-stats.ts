@@ -5,7 +5,8 @@
  *     const figures = watch.sample({ video, audio, nowMs, isCounted })     // about once a second
  *     const report = watch.takeReport(nowMs)                               // `stream.report_qos`, when it is due
  *
- * Stalled is a second without a new frame although packets come, or without any packet at all: a still screen with sound is no stall.
+ * Stalled is a second without a new frame although packets come, or without any packet at all. Sound without a packet of the picture may
+ * be a still screen, which browsers send once a second: it is a stall after `stillMsMax`.
  */
 import type { CommandInput } from '../../schemas/messages.ts'
 
@@ -78,6 +79,7 @@ export interface PlaySample {
 }
 
 const packetsOfPictureMin = 10
+const stillMsMax = 2_500
 const reportEveryMs = 10_000
 /** The engine takes no longer window. */
 const windowMsMax = 60_000
@@ -88,6 +90,8 @@ export class PlayWatch {
   #stalls = 0
   #stallMs = 0
   #isStalled = false
+  /** Without a new frame. */
+  #stillMs = 0
   #hasBegun = false
   #hasPlayed = false
   #window: { sinceMs: number; playMs: number; stallMs: number; packets: number; lost: number } | undefined
@@ -156,9 +160,9 @@ export class PlayWatch {
 
   #judge(passed: Counts, { hasPicture, isCounted }: Pick<PlaySample, 'hasPicture' | 'isCounted'>): void {
     if (passed.frames > 0 || (passed.audioPackets > 0 && !hasPicture)) this.#hasBegun = this.#hasPlayed = true
-    const isStill = hasPicture
-      ? passed.frames === 0 && (passed.videoPackets >= packetsOfPictureMin || passed.audioPackets === 0)
-      : passed.audioPackets === 0
+    this.#stillMs = passed.frames > 0 ? 0 : this.#stillMs + passed.atMs
+    const isFrozen = passed.videoPackets >= packetsOfPictureMin || passed.audioPackets === 0 || this.#stillMs >= stillMsMax
+    const isStill = hasPicture ? passed.frames === 0 && isFrozen : passed.audioPackets === 0
     const isStalled = this.#hasBegun && isStill
     if (isStalled && !this.#isStalled) this.#stalls++
     this.#isStalled = isStalled
@@ -193,6 +197,7 @@ export class PlayWatch {
   /** The connection is made anew; the show goes on. */
   reset(): void {
     this.#last = undefined
+    this.#stillMs = 0
     this.#hasBegun = false
   }
 

@@ -65,6 +65,15 @@ describe('a paid command', () => {
     expect((await asked([new ClientClosedError('closed')])).error).toMatchObject({ name: 'ClientClosedError' })
   })
 
+  it('says that nobody knows when the ledger did not answer and gifts were switched off then', async () => {
+    const unknown = { name: 'ConnectionLostError', sent: true }
+    for (const code of ['room.gift_disabled', 'room.closed', 'gift.not_available', 'gift.user_disabled'] as const) {
+      for (const first of [lost, refused('billing.unavailable', 100)])
+        expect((await asked([first, refused(code)])).error).toMatchObject(unknown)
+      expect((await asked([refused(code)])).error).toMatchObject({ code })
+    }
+  })
+
   it('a connection that does not look at the key is asked again after a loss', async () => {
     expect((await asked([lost, refused('rate.limited', 100), 'done'])).value).toBe('done')
   })

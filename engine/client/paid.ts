@@ -5,10 +5,11 @@
  * What becomes of a try:
  *   answered                        done
  *   refused, "later" (`laterCodes`) asked again after `retryAfterMs`, as long as the pauses add up to `pausesMsMax`
- *   refused otherwise               the refusal is the answer: no coin has moved
+ *   refused otherwise               the refusal is the answer: no coin has moved. Not when a try before may have moved them and this
+ *                                   one was refused by somebody who does not look (`blindCodes`)
  *   lost                            asked again when the room is joined again, as long as `timeoutMs` is not over
  *
- * A try that was lost and never followed by an answer ends in a `ConnectionLostError` with `sent`: nobody knows. Whoever gets it and still
+ * A try that was lost (or ended in `unknownCodes`) and never followed by an answer ends in a `ConnectionLostError` with `sent`: nobody knows. Whoever gets it and still
  * wants the effect asks again with the key that was used.
  */
 import type { ErrorCode } from '../../schemas/errors.ts'
@@ -34,12 +35,23 @@ const laterCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'server.draining',
   'session.inbox_full',
 ])
-/** Said by a connection that never looked at the key: after a lost try they do not tell what became of that one. */
+/** "Not now", perhaps after the coins have moved: the ledger may have written what it could not answer. */
+const unknownCodes: ReadonlySet<string> = new Set<ErrorCode>(['billing.unavailable', 'room.unavailable'])
+/**
+ * Said by a connection, a room or a price that never looked at the key in the ledger: after a try whose end is not known they do not tell
+ * what became of that one. Gifts may be off by now, and the coins have moved before.
+ */
 const blindCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'room.not_joined',
   'rate.limited',
   'auth.required',
   'session.not_open',
+  'room.closed',
+  'room.gift_disabled',
+  'gift.not_available',
+  'gift.bad_receiver',
+  'gift.user_disabled',
+  'gift.unavailable',
 ])
 const pauseMsMin = 50
 const pauseMsDefault = 500
@@ -58,6 +70,7 @@ export async function askUntilAnswered<Reply>(parts: PaidParts<Reply>): Promise<
     } catch (error) {
       if (error instanceof RefusedError) {
         const isBlind = isUnknown && blindCodes.has(error.code)
+        if (unknownCodes.has(error.code)) isUnknown = true
         const isLater = laterCodes.has(error.code) || (isBlind && error.retry)
         const pauseMs = Math.max(pauseMsMin, error.retryAfterMs ?? pauseMsDefault)
         pausesMs += pauseMs

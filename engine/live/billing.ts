@@ -19,10 +19,10 @@ export interface Billing {
   /** On disk when it resolves with ok. Rejects when the ledger cannot be asked: nothing is known to have happened, and nothing is lost. */
   submit(op: LedgerOp): Promise<LedgerResult>
   /**
-   * Resolves when all that was handed over before this call, by homes that are gone too, is in `roomRows` or never will be. It takes its
-   * place behind them before it returns, and rejects when the ledger cannot be asked.
+   * Resolves when all that was handed over before this call, by homes that are gone too, is in the journal or never will be, with the
+   * position where it ends. It takes its place behind them before it returns, and rejects when the ledger cannot be asked.
    */
-  settled(): Promise<void>
+  settled(): Promise<number>
   /** What the journal holds of a room after `pos`, in order. */
   roomRows(roomId: string, pos: number, limit: number): Promise<JournalRow[]>
   wallet(userId: string): Promise<Wallet>

@@ -74,7 +74,10 @@ class Stage {
         if (losing === 'answer') throw new Error('lost on purpose')
         return result
       },
-      settled: async () => void (await this.ledger.submit({ op: 'expire', at: 0, limit: 1 })),
+      settled: async () => {
+        const result = await this.ledger.submit({ op: 'expire', at: 0, limit: 1 })
+        return result.ok ? result.pos : Number.NaN
+      },
       roomRows: async (roomId, pos, limit) => {
         if (this.failsToRead > 0 && this.failsToRead-- > 0) throw new Error('lost on purpose')
         const rows = await this.ledger.reads.roomJournalAfter(roomId, pos, limit)

@@ -112,14 +112,16 @@ export class GiftFeed {
   }
 
   async #settled(billing: Billing): Promise<void> {
+    let pos: number
     try {
-      await billing.settled()
+      pos = await billing.settled()
     } catch {
       // Closed, which the ledger itself tells.
       this.#isUnsettled = true
       return this.#settleLater()
     }
-    this.readOn()
+    // What comes after it is ours, and is shown when its answer is here.
+    this.readOn(pos)
     await this.#reading
   }
 
@@ -130,22 +132,22 @@ export class GiftFeed {
 
   // ------------------------------------------------------------------ in pages
 
-  /** Read the journal, after what is being read already, and until it has worked. */
-  readOn(): void {
+  /** Read the journal, after what is being read already, up to `toPos`, and until it has worked. */
+  readOn(toPos = Number.POSITIVE_INFINITY): void {
     const billing = this.#billing
     if (!billing) return
-    const reading = (this.#reading ?? Promise.resolve()).then(() => this.#persist(billing))
+    const reading = (this.#reading ?? Promise.resolve()).then(() => this.#persist(billing, toPos))
     this.#reading = reading
     void reading.then(() => {
       if (this.#reading === reading) this.#reading = undefined
     })
   }
 
-  async #persist(billing: Billing): Promise<void> {
+  async #persist(billing: Billing, toPos: number): Promise<void> {
     for (;;) {
       try {
         await this.boards.load((pos, txId) => this.#holds(billing, pos, txId))
-        return await this.#readPages(billing)
+        return await this.#readPages(billing, toPos)
       } catch (error) {
         this.#home.parts.onError(error, this.#home.id)
         await new Promise<void>((resolve) => this.#home.parts.clock.after(againMs, resolve))
@@ -159,12 +161,12 @@ export class GiftFeed {
     return row?.pos === pos && row.txId === txId
   }
 
-  async #readPages(billing: Billing): Promise<void> {
-    for (let pos = Math.min(this.boards.pos, this.#pos); ; ) {
+  async #readPages(billing: Billing, toPos: number): Promise<void> {
+    for (let pos = Math.min(this.boards.pos, this.#pos); pos < toPos; ) {
       const rows = await billing.roomRows(this.#home.id, pos, pageRows)
       const last = rows.at(-1)
       if (!last) return
-      this.#takePage(rows)
+      this.#takePage(toPos < last.pos ? rows.filter((row) => row.pos <= toPos) : rows)
       pos = last.pos
       // A long journal that is counted for the first time must not pile up in memory.
       if (this.boards.isSaving) await this.boards.save()
@@ -227,7 +229,8 @@ export class GiftFeed {
       count: d.count,
       comboId,
       valueCoin: BigInt(d.valueCoin),
-      at,
+      // The clock of the home before this one may have been ahead: its combos do not last until then.
+      at: Math.min(at, this.#home.now()),
       timeoutMs,
       newId: () => this.#home.newId(),
     })

@@ -62,7 +62,7 @@ export class StreamSignals {
       return call.answer(taken)
     }
     const onRefused = () => stream.closePeer(peer, 'refused')
-    stream.request({ call, peer, onRefused }, 'whip.offer', { room: this.#home.id, peer: peer.id, feed, sdp }, (answer) =>
+    stream.node.request({ call, peer, onRefused }, 'whip.offer', { room: this.#home.id, peer: peer.id, feed, sdp }, (answer) =>
       this.#offered(call, peer, answer),
     )
   }
@@ -84,7 +84,7 @@ export class StreamSignals {
     if (!peer) return
     const { sdp } = call.d as { sdp: string }
     const onRefused = () => this.#stream.closePeer(peer, 'refused')
-    this.#stream.request({ call, peer, onRefused }, 'whep.offer', { room: this.#home.id, peer: peer.id, sdp }, (answer) =>
+    this.#stream.node.request({ call, peer, onRefused }, 'whep.offer', { room: this.#home.id, peer: peer.id, sdp }, (answer) =>
       this.#offered(call, peer, answer),
     )
   }
@@ -108,7 +108,7 @@ export class StreamSignals {
     const peer = this.#known(call)
     if (!peer) return
     const ask = { room: this.#home.id, resource, fragment, ...(etag === undefined ? {} : { etag }) }
-    this.#stream.request({ call, peer }, 'signal.patch', ask, (answer) => accept(call, answer))
+    this.#stream.node.request({ call, peer }, 'signal.patch', ask, (answer) => accept(call, answer))
   }
 
   end(call: Call): void {

@@ -12,22 +12,20 @@
 import type { CommandInput } from '../../schemas/messages.ts'
 import type { Feed, LineName, Media, SfuAnswer, SfuAsk, SfuEvent, SfuRequest } from '../../schemas/sfu.ts'
 import { subjects } from '../../schemas/subjects.ts'
-import { type Actor, type Answer, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
+import { type Actor, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import { may } from '../room/rights.ts'
 import { ffmpegArguments } from './ingest-arguments.ts'
-import { type MediaNode, MediaProblem, type SeatStage } from './media.ts'
+import type { SeatStage } from './media.ts'
 import { jsonObject } from './stream-json.ts'
+import { NodeRoom, type Refused } from './stream-node.ts'
 import { type StreamPeer, StreamPeers } from './stream-peers.ts'
 import { Qos } from './stream-qos.ts'
 import { type Cause, Show, type StopReason } from './stream-show.ts'
 
-type Refused = Extract<Answer, { ok: false }>
 export type Publishing = CommandInput<'stream.publish'>
 
 const emptyMsMax = 60_000
-const underWayMax = 16
-const retryAfterMs = 5_000
 /** After a cut: a client that reconnects by itself does so within seconds. */
 const cutBanMsDefault = 30_000
 
@@ -35,22 +33,17 @@ export class Stream implements Chore {
   readonly show: Show
   readonly qos: Qos
   readonly peers = new StreamPeers()
+  readonly node: NodeRoom
   /** Set by whoever keeps the seats. */
   seats: SeatStage | undefined
   readonly #home: Home
-  readonly #media: MediaNode | undefined
-  #capabilities: Promise<Media> | undefined
-  /** Answered: what the node told before is about an earlier room of this name. */
-  #isOpen = false
-  /** Counts rooms of the node: what was asked of an earlier one says nothing about this one. */
-  #generation = 0
   #emptyAt: number | undefined
   #liveBannedUntil = 0
 
   constructor(home: Home) {
     this.#home = home
-    this.#media = home.parts.media
-    this.show = new Show(home, this.#media, (peerId) => this.peers.get(peerId)?.userId)
+    this.node = new NodeRoom({ home, peers: this.peers, level: () => this.show.roomLevel })
+    this.show = new Show(home, home.parts.media, (peerId) => this.peers.get(peerId)?.userId)
     this.qos = new Qos(home)
     for (const chore of [this.show, this.qos]) home.addChore(chore)
   }
@@ -70,10 +63,10 @@ export class Stream implements Chore {
     this.#whenOpen(call, () => {
       const peer = this.#peerOf(call, true)
       if (!peer) return refuse(call, 'room.not_joined')
-      const ask = { ...this.#of(peer), direction, ...(rtpCapabilities ? { rtpCapabilities } : {}) }
-      this.#ask({ call, peer }, 'transport.create', ask, (params) => {
+      const ask = { ...this.node.of(peer), direction, ...(rtpCapabilities ? { rtpCapabilities } : {}) }
+      this.node.request({ call, peer }, 'transport.create', ask, (params) => {
         peer.transports.set(params.id, direction)
-        const iceServersJson = JSON.stringify(this.#media?.iceServers ?? [])
+        const iceServersJson = JSON.stringify(this.#home.parts.media?.iceServers ?? [])
         accept(call, { transportId: params.id, paramsJson: JSON.stringify(params), iceServersJson })
       })
     })
@@ -126,10 +119,10 @@ export class Stream implements Chore {
     if (taken) return call.answer(taken)
     this.#replace(peer, kind, feed)
     const release = () => this.unclaim(feed, peer)
-    this.#ask(
+    this.node.request(
       { call, peer, onRefused: release },
       'producer.open',
-      { ...this.#of(peer), transport, kind, rtpParameters, feed },
+      { ...this.node.of(peer), transport, kind, rtpParameters, feed },
       ({ producer }) => {
         this.peers.opened(peer, producer, { kind, feed })
         if (feed.of === 'seat') this.seats?.onSeatOpened({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId: producer })
@@ -166,19 +159,11 @@ export class Stream implements Chore {
 
   #mayNotBeLive({ userId }: Actor): Refused | undefined {
     const home = this.#home
-    const closed = this.mayNotWatch()
+    const closed = this.node.closedFor()
     if (closed) return closed
     const ban = home.banOf(userId)
     if (ban) return refusal('room.kicked', { d: { untilAt: ban.untilAt } })
     if (this.#liveBannedUntil > home.now()) return refusal('room.live_banned', { d: { untilAt: this.#liveBannedUntil } })
-    return undefined
-  }
-
-  mayNotWatch(): Refused | undefined {
-    const home = this.#home
-    if (!this.#media?.isReady) return refusal('stream.unavailable', { retryAfterMs })
-    if (home.takedown) return refusal('room.taken_down')
-    if (home.info.state !== 'open') return refusal('room.closed', { retryAfterMs })
     return undefined
   }
 
@@ -208,7 +193,7 @@ export class Stream implements Chore {
   }
 
   #closeProducer(peer: StreamPeer, producer: string): void {
-    this.#media?.tell('producer.close', { ...this.#of(peer), producer })
+    this.node.tell('producer.close', { ...this.node.of(peer), producer })
     this.#onProducerClosed(peer, producer)
   }
 
@@ -224,7 +209,7 @@ export class Stream implements Chore {
     const what = { kind: 'video', source: 'virtual', line } as const
     const feed = this.feedOf(call.actor, what)
     if ('ok' in feed) return call.answer(feed)
-    this.guardedPublish(call, { ...what, feed }, (ruled) => this.#whenOpen(ruled, () => this.#openIngest(ruled, line)))
+    this.guardedPublish(call, { ...what, feed }, (ruled) => this.opened(ruled, () => this.#openIngest(ruled, line)))
   }
 
   #openIngest(call: Call, line: LineName): void {
@@ -239,7 +224,7 @@ export class Stream implements Chore {
       return call.answer(taken)
     }
     const onRefused = () => this.closePeer(peer, 'refused')
-    this.#ask({ call, peer, onRefused }, 'ingest.open', { ...this.#of(peer), line }, (ingest) =>
+    this.node.request({ call, peer, onRefused }, 'ingest.open', { ...this.node.of(peer), line }, (ingest) =>
       accept(call, { ingestJson: JSON.stringify({ ...ingest, ffmpeg: ffmpegArguments(ingest) }) }),
     )
   }
@@ -265,7 +250,7 @@ export class Stream implements Chore {
     if (!peer) return refuse(call, 'stream.gone')
     peer.stopping.add(consumer)
     const onRefused = () => void peer.stopping.delete(consumer)
-    this.#ask({ call, peer, onRefused }, 'consumer.close', { ...this.#of(peer), consumer }, () => accept(call, {}))
+    this.node.request({ call, peer, onRefused }, 'consumer.close', { ...this.node.of(peer), consumer }, () => accept(call, {}))
   }
 
   setLayers(call: Call): void {
@@ -284,7 +269,7 @@ export class Stream implements Chore {
   switchLine(call: Call): void {
     if (!this.#maySteer(call)) return
     const { line } = call.d as CommandInput<'stream.switch_line'>
-    this.#ask({ call }, 'line.switch', { ...this.#inRoom, line }, (answer) => accept(call, answer))
+    this.node.request({ call }, 'line.switch', { ...this.node.room, line }, (answer) => accept(call, answer))
   }
 
   selectSource(call: Call): void {
@@ -293,7 +278,7 @@ export class Stream implements Chore {
     const peer = this.peers.publishers().find(({ producers }) => producers.has(producerId))
     const feed = peer?.producers.get(producerId)?.feed
     if (!peer || feed?.of !== 'line') return refuse(call, 'stream.gone')
-    this.#ask({ call, peer }, 'producer.select', { ...this.#of(peer), producer: producerId }, () => {
+    this.node.request({ call, peer }, 'producer.select', { ...this.node.of(peer), producer: producerId }, () => {
       const home = this.#home
       const { userId } = call.actor
       home.decide(
@@ -323,9 +308,11 @@ export class Stream implements Chore {
 
   /** By an operator or a plugin: nothing of this room is heard or seen any more, and nobody goes live again for `banMs`. */
   cut(call: Call): void {
-    const { banMs = cutBanMsDefault } = call.d as { banMs?: number }
+    const { banMs = cutBanMsDefault, reason = '' } = call.d as { banMs?: number; reason?: string }
     this.#liveBannedUntil = this.#home.now() + banMs
-    this.#home.parts.meters.stream.cuts++
+    const { meters, log } = this.#home.parts
+    meters.stream.cuts++
+    log?.warn({ room: this.#home.id, by: call.actor.userId, banMs, reason }, 'the picture of a room was cut')
     this.#end('operator', { actor: call.actor.userId, hops: call.hops })
     accept(call, {})
   }
@@ -337,8 +324,8 @@ export class Stream implements Chore {
       accept(call, {})
     }
     // A room that is not open in the node is told when it is.
-    if (!this.#isOpen) done()
-    else this.#ask({ call }, 'node.degrade', { ...this.#inRoom, level }, done)
+    if (!this.node.isOpen) done()
+    else this.node.request({ call }, 'node.degrade', { ...this.node.room, level }, done)
   }
 
   /** All that is in the node's room goes; guests on the mic come back by themselves. */
@@ -363,7 +350,7 @@ export class Stream implements Chore {
         return this.#onLost(event.reason)
       default:
         // What comes late from a room of the node that we have closed is of no interest.
-        if (this.#isOpen || event.t === 'node.state' || event.t === 'degraded') this.show.onEvent(event)
+        if (this.node.isOpen || event.t === 'node.state' || event.t === 'degraded') this.show.onEvent(event)
         this.#considerEmpty()
     }
   }
@@ -389,8 +376,9 @@ export class Stream implements Chore {
   }
 
   #onLost(reason: string): void {
-    if (!this.#capabilities) return
-    this.#forgetRoom()
+    if (!this.node.isWanted) return
+    this.node.forget()
+    this.#forgetPeers()
     this.show.lost(reason)
   }
 
@@ -405,7 +393,7 @@ export class Stream implements Chore {
   /** Everything of one peer. A session is told, so that it can begin anew. */
   closePeer(peer: StreamPeer, reason: string): void {
     if (!this.peers.has(peer)) return
-    this.#media?.tell('peer.close', this.#of(peer))
+    this.node.tell('peer.close', this.node.of(peer))
     for (const producer of [...peer.producers.keys()]) this.#onProducerClosed(peer, producer)
     this.peers.remove(peer)
     for (const transportId of peer.transports.keys()) this.#tellUser(peer, 'stream.transport_closed', { transportId, reason })
@@ -451,18 +439,15 @@ export class Stream implements Chore {
 
   muteSeat(seatNo: number, isPaused: boolean): void {
     for (const { peer, producerId } of this.peers.onSeat(seatNo))
-      this.#media?.tell('producer.pause', { ...this.#of(peer), producer: producerId, isPaused })
+      this.node.tell('producer.pause', { ...this.node.of(peer), producer: producerId, isPaused })
   }
 
   #closeRoom(): void {
-    if (this.#capabilities) this.#media?.tell('room.close', this.#inRoom)
-    this.#forgetRoom()
+    this.node.close()
+    this.#forgetPeers()
   }
 
-  #forgetRoom(): void {
-    this.#generation++
-    this.#capabilities = undefined
-    this.#isOpen = false
+  #forgetPeers(): void {
     this.#emptyAt = undefined
     const peers = [...this.peers.all()]
     this.peers.clear()
@@ -472,7 +457,7 @@ export class Stream implements Chore {
   }
 
   #considerEmpty(): void {
-    const isEmpty = this.#capabilities !== undefined && this.peers.size === 0 && !this.show.hasTracks
+    const isEmpty = this.node.isWanted && this.peers.size === 0 && !this.show.hasTracks
     if (!isEmpty) this.#emptyAt = undefined
     else if (this.#emptyAt === undefined) {
       this.#emptyAt = this.#home.now() + emptyMsMax
@@ -489,14 +474,6 @@ export class Stream implements Chore {
   }
 
   // ------------------------------------------------------------------ asking the node
-
-  get #inRoom(): { room: string } {
-    return { room: this.#home.id }
-  }
-
-  #of(peer: StreamPeer): { room: string; peer: string } {
-    return { room: this.#home.id, peer: peer.id }
-  }
 
   #sidOf({ session }: Call): string | undefined {
     return session && this.#home.presence.members.has(session.sid) ? session.sid : undefined
@@ -516,36 +493,10 @@ export class Stream implements Chore {
 
   /** `then` when the node has this room. */
   opened(call: Call, then: (capabilities: Media) => void): void {
-    const closed = this.mayNotWatch()
-    if (closed) return call.answer(closed)
-    const generation = this.#generation
-    const opening = (this.#capabilities ??= this.#open())
-    this.#settled(call, opening, (answer) => {
-      // The room, or the node, may have ended meanwhile.
-      const refused =
-        this.mayNotWatch() ?? (generation === this.#generation ? undefined : refusal('stream.unavailable', { retryAfterMs: 500 }))
-      if (refused) return call.answer(refused)
-      then(answer)
+    this.node.opened(call, (capabilities) => {
+      then(capabilities)
       this.#considerEmpty()
     })
-  }
-
-  async #open(): Promise<Media> {
-    const generation = this.#generation
-    try {
-      const media = this.#media as MediaNode
-      const { rtpCapabilities } = await media.request('room.open', this.#inRoom)
-      if (generation !== this.#generation) {
-        if (!this.#capabilities) media.tell('room.close', this.#inRoom)
-        return rtpCapabilities
-      }
-      this.#isOpen = true
-      if (this.show.roomLevel > 0) media.tell('node.degrade', { ...this.#inRoom, level: this.show.roomLevel })
-      return rtpCapabilities
-    } catch (error) {
-      if (generation === this.#generation) this.#capabilities = undefined
-      throw error
-    }
   }
 
   /** For what a client does with things of its own. */
@@ -557,63 +508,12 @@ export class Stream implements Chore {
   ): void {
     const peer = this.#peerOf(call)
     if (!peer) return refuse(call, 'stream.gone')
-    this.#ask({ call, peer }, name, { ...this.#of(peer), ...ask } as unknown as SfuAsk<R>, (answer) =>
+    this.node.request({ call, peer }, name, { ...this.node.of(peer), ...ask } as unknown as SfuAsk<R>, (answer) =>
       accept(call, reply(answer)),
     )
-  }
-
-  #ask<R extends SfuRequest>(asking: Asking, name: R, ask: SfuAsk<R>, then: (answer: SfuAnswer<R>) => void): void {
-    this.request(asking, name, ask, then)
-  }
-
-  /** `then` with the answer, if whoever asked is still there and so is the room of the node. */
-  request<R extends SfuRequest>(
-    { call, peer, onRefused }: Asking,
-    name: R,
-    ask: SfuAsk<R>,
-    then: (answer: SfuAnswer<R>) => void,
-  ): void {
-    const refused = this.#media ? this.#mayNotAsk(peer) : refusal('stream.unavailable', { retryAfterMs })
-    if (refused) {
-      onRefused?.()
-      return call.answer(refused)
-    }
-    if (peer) peer.underWay++
-    const asked = (this.#media as MediaNode).request(name, ask).finally(() => peer && peer.underWay--)
-    const isThere = () => peer === undefined || this.peers.has(peer)
-    this.#settled(call, asked, (answer) => (isThere() ? then(answer) : refuse(call, 'stream.gone')), onRefused)
-  }
-
-  #mayNotAsk(peer: StreamPeer | undefined): Refused | undefined {
-    if (!this.#capabilities) return refusal('stream.gone')
-    return peer && peer.underWay >= underWayMax ? refusal('rate.limited', { retryAfterMs: 200 }) : undefined
-  }
-
-  #settled<T>(call: Call, asked: Promise<T>, then: (answer: T) => void, onRefused?: () => void): void {
-    const settled = asked.then(
-      (answer) => () => then(answer),
-      (error) => () => {
-        onRefused?.()
-        this.#refuseProblem(call, error)
-      },
-    )
-    this.#home.later(call, settled, (end) => end())
-  }
-
-  #refuseProblem(call: Call, error: unknown): void {
-    if (!(error instanceof MediaProblem)) throw error
-    const { code, message: hint } = error
-    const isLater = code === 'stream.unavailable' || code === 'stream.no_capacity'
-    refuse(call, code, isLater ? { retryAfterMs } : { d: { hint } })
   }
 
   #refuseJson(call: Call, field: string): void {
     refuse(call, 'stream.bad_params', { d: { field, hint: `${field} is no JSON object` } })
   }
-}
-
-export interface Asking {
-  call: Call
-  peer?: StreamPeer
-  onRefused?: () => void
 }

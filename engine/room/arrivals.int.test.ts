@@ -1,11 +1,13 @@
 /** Guards on what is no danmaku, what plugins tell those who come late, and joins that have to wait for either. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { subjects } from '../../schemas/subjects.ts'
 import type { Ask } from '../plugin/define.ts'
 import { allow, deny, type Json, type Verdict } from '../plugin/hooks.ts'
 import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestEngine } from '../testing.ts'
 import { imbalance } from './account.ts'
 import type { RoomEvent } from './event.ts'
+import type { Home } from './home.ts'
 
 let engine: TestEngine
 beforeEach(async () => {
@@ -221,6 +223,118 @@ describe('joins that wait', () => {
     answers[1]?.(allow)
     expect(await second).toMatchObject({ err: { code: 'room.closed' } })
     expect(members()).toBe(0)
+  })
+})
+
+describe('a join that the bus brings twice', () => {
+  /** The next join comes again, right behind itself. */
+  function repeatNext() {
+    const { bus } = (engine.homes.find('demo') as Home).parts
+    const subject = subjects.roomCommand('demo')
+    const stop = bus.subscribe(subject, ({ head }) => {
+      if ((head as { t: string }).t !== 'room.join') return
+      stop()
+      bus.publish(subject, { head })
+    })
+  }
+
+  it('the first is refused: whoever the second lets in is not left behind in the room', async () => {
+    const answers = slowGuard('room.join')
+    const ann = await connect('ann')
+    ann.call('room.join', {}, 'demo').catch(() => {})
+    await until(answers, 1)
+    answers[0]?.(allow)
+    await expect.poll(members).toBe(1)
+    await ann.ok('room.leave', {}, 'demo')
+    repeatNext()
+    const joining = ann.call('room.join', {}, 'demo')
+    await until(answers, 3)
+    answers[1]?.(deny('room.closed'))
+    expect(await joining).toMatchObject({ err: { code: 'room.closed' } })
+    answers[2]?.(allow)
+    await expect.poll(() => engine.edge.relay.rooms).toBe(0)
+    expect(members()).toBe(0)
+  })
+
+  it('the first is let in and sent out: the second does not come in by itself', async () => {
+    const owner = await connect('demo_owner')
+    await owner.ok('room.join', {}, 'demo')
+    const answers = slowGuard('room.join')
+    const ann = await connect('ann')
+    repeatNext()
+    const joining = ann.call('room.join', {}, 'demo')
+    await until(answers, 2)
+    answers[0]?.(allow)
+    expect(await joining).toMatchObject({ ok: true })
+    await owner.ok('room.kick', { userId: 'ann', banMs: 0 }, 'demo')
+    await ann.closed
+    answers[1]?.(allow)
+    engine.guards.set('room.join', [])
+    await (await connect('bob')).ok('room.join', {}, 'demo')
+    expect(members()).toBe(2)
+  })
+})
+
+describe('a session that its home has forgotten comes in again', () => {
+  /** Until the guard is asked about it. */
+  async function comingBack() {
+    const ann = await connect('ann')
+    await ann.ok('room.join', {}, 'demo')
+    const answers = slowGuard('room.join')
+    const [member] = engine.edge.sessionsOf('ann')[0]?.members ?? []
+    engine.homes.find('demo')?.leave(member?.session.sid ?? '')
+    if (member) engine.edge.relay.resync(member)
+    await until(answers, 1)
+    return { ann, answers }
+  }
+
+  it('and is back, with the state of now', async () => {
+    const { ann, answers } = await comingBack()
+    answers[0]?.(allow)
+    expect((await ann.next('room.resynced')).d.snapshot).toMatchObject({ me: { userId: 'ann' } })
+    expect(members()).toBe(1)
+  })
+
+  it('a leave meanwhile is heard, and nothing brings it back', async () => {
+    const { ann, answers } = await comingBack()
+    await ann.ok('room.leave', {}, 'demo')
+    answers[0]?.(allow)
+    await ann.roundTrip()
+    await expect.poll(() => engine.edge.relay.rooms).toBe(0)
+    expect(members()).toBe(0)
+    expect(await ann.refused('room.leave', {}, 'demo')).toMatchObject({ code: 'room.not_joined' })
+    expect(ann.events.some(({ t }) => t === 'room.resynced')).toBe(false)
+  })
+
+  it.each([
+    ['the old one first', [0, 1]],
+    ['the new one first', [1, 0]],
+  ])('a leave and a join meanwhile: in once, by the join; %s', async (_, order) => {
+    const { ann, answers } = await comingBack()
+    await ann.ok('room.leave', {}, 'demo')
+    const joining = ann.call('room.join', {}, 'demo')
+    await until(answers, 2)
+    for (const at of order) answers[at]?.(allow)
+    expect(await joining).toMatchObject({ ok: true })
+    await ann.ok('danmaku.send', { text: 'here' }, 'demo')
+    expect(members()).toBe(1)
+    expect(engine.edge.sessionsOf('ann')[0]).toMatchObject({ joining: 0, members: [{}] })
+    expect(ann.events.some(({ t }) => t === 'room.resynced')).toBe(false)
+    await ann.ok('room.leave', {}, 'demo')
+    expect(members()).toBe(0)
+    expect(imbalance(engine.accounts.of('demo'))).toEqual([0, 0, 0])
+  })
+
+  it('a room that it comes back to counts against the bound, once', async () => {
+    await engine.stop()
+    engine = await startTestEngine({ roomsPerSessionMax: 1 })
+    const { ann, answers } = await comingBack()
+    expect(await ann.refused('room.join', {}, 'another')).toMatchObject({ code: 'room.too_many' })
+    const joining = ann.call('room.join', {}, 'demo')
+    await until(answers, 2)
+    for (const answer of answers) answer(allow)
+    expect(await joining).toMatchObject({ ok: true })
+    expect(members()).toBe(1)
   })
 })
 
