@@ -38,6 +38,7 @@ export function billingOf({ host, ...parts }: Omit<DeskParts, 'wallet'> & { host
       return result.ok ? result.pos : Number.POSITIVE_INFINITY
     },
     roomRows: (roomId, pos, limit) => ledger.reads.roomJournalAfter(roomId, pos, limit),
+    rowByKey: (actor, command, ik) => ledger.reads.byKey(actor, command, ik),
     wallet,
     refundGift: (txId, whom) => desk.refundGift(txId, whom),
     adjust: (adjustment) => desk.adjust(adjustment),

@@ -469,14 +469,18 @@ export class Room {
   /** What the client wants, as far as the level allows. */
   async #apply({ consumer, layers, wanted }: PeerConsumer): Promise<void> {
     if (consumer.closed) return
-    const cap: LayerCap = consumer.kind === 'video' ? capOf(this.#degradeLevel, layers) : { isPaused: false }
-    const isPaused = wanted.isPaused || cap.isPaused
+    const isPaused = wanted.isPaused || this.#capOf(consumer, layers).isPaused
     if (isPaused !== consumer.paused) await (isPaused ? consumer.pause() : consumer.resume())
-    if (consumer.kind !== 'video' || consumer.type === 'simple' || cap.isPaused) return
+    // The level may have changed meanwhile.
+    const cap = this.#capOf(consumer, layers)
+    if (consumer.closed || consumer.kind !== 'video' || consumer.type === 'simple' || cap.isPaused) return
     const spatialLayer = Math.min(wanted.spatial, cap.spatialMax ?? wanted.spatial)
     const temporalLayer = cap.temporalMax ?? wanted.temporal
-    if (consumer.closed) return
     await consumer.setPreferredLayers({ spatialLayer, ...(temporalLayer === undefined ? {} : { temporalLayer }) })
+  }
+
+  #capOf({ kind }: types.Consumer, layers: number): LayerCap {
+    return kind === 'video' ? capOf(this.#degradeLevel, layers) : { isPaused: false }
   }
 
   // ------------------------------------------------------------------ the end

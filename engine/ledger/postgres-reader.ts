@@ -67,6 +67,10 @@ export class PostgresReader implements LedgerSource {
     return (await this.#rows(sql.byTx, [txId]))[0]
   }
 
+  async rowByKey(actor: string, command: string, ik: string): Promise<JournalRow | undefined> {
+    return (await this.#rows(sql.byKey, [actor, command, ik]))[0]
+  }
+
   rowsAt(positions: readonly number[]): Promise<JournalRow[]> {
     return this.#rows(sql.at, [positions.slice(0, pageMax)])
   }
@@ -156,6 +160,7 @@ const sql = {
   ),
   payer: statement('payer', 'SELECT * FROM payers WHERE payer = $1'),
   byTx: statement('by-tx', 'SELECT * FROM journal WHERE tx_id = $1'),
+  byKey: statement('by-key', 'SELECT * FROM journal WHERE actor = $1 AND command = $2 AND ik = $3'),
   at: statement('at', 'SELECT * FROM journal WHERE pos = ANY($1::bigint[]) ORDER BY pos'),
   balances: statement('balances', `SELECT ${balanceColumns} FROM balances_ WHERE account = ANY($1::text[])`),
   balancesAfter: statement(

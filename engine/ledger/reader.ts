@@ -106,6 +106,11 @@ export class LedgerReader implements LedgerSource {
     return columns && toRow(columns)
   }
 
+  rowByKey(actor: string, command: string, ik: string): JournalRow | undefined {
+    const columns = this.#sql.byKey.get(actor, command, ik) as JournalColumns | undefined
+    return columns && toRow(columns)
+  }
+
   rowsAt(positions: readonly number[]): JournalRow[] {
     const found = positions.map((pos) => this.#sql.at.get(pos) as JournalColumns | undefined)
     return found.filter((columns) => columns !== undefined).map(toRow)
@@ -187,6 +192,7 @@ function prepare(db: Database.Database) {
     ),
     payer: q('SELECT * FROM payers WHERE payer = ?'),
     byTx: q('SELECT * FROM journal WHERE tx_id = ?'),
+    byKey: q('SELECT * FROM journal WHERE actor = ? AND command = ? AND ik = ?'),
     at: q('SELECT * FROM journal WHERE pos = ?'),
     posByTx: q('SELECT pos FROM journal WHERE tx_id = ?'),
     posByKey: q('SELECT pos FROM journal WHERE actor = ? AND command = ? AND ik = ?'),

@@ -13,6 +13,7 @@ export interface ReadAsks {
   facts: { ask: { afterPos: number; limit: number }; answer: JournalRow[] }
   payer: { ask: { payer: string }; answer: Payer | undefined }
   row: { ask: { txId: string }; answer: JournalRow | undefined }
+  byKey: { ask: { actor: string; command: string; ik: string }; answer: JournalRow | undefined }
   balances: { ask: { accounts: readonly string[] }; answer: AccountBalance[] }
   balancesAfter: { ask: { account: string; limit: number }; answer: AccountBalance[] }
   totals: { ask: object; answer: LedgerTotal[] }
@@ -69,6 +70,8 @@ export class Reading {
         return source.payerOf(ask.payer)
       case 'row':
         return source.rowOf(ask.txId)
+      case 'byKey':
+        return source.rowByKey(ask.actor, ask.command, ask.ik)
       case 'balances':
         return source.balances(ask.accounts.slice(0, accountsMax))
       case 'balancesAfter':

@@ -64,6 +64,11 @@ export class LedgerReads implements StatementSource {
     return this.#ask('row', { txId })
   }
 
+  /** What was posted under this key; undefined while nothing was. */
+  byKey(actor: string, command: string, ik: string): Promise<JournalRow | undefined> {
+    return this.#ask('byKey', { actor, command, ik })
+  }
+
   /** In the order of `accounts`, at most 1,000; zero for one that nothing was ever posted to. */
   balances(accounts: readonly string[]): Promise<AccountBalance[]> {
     return this.#ask('balances', { accounts })

@@ -60,6 +60,8 @@ export interface LedgerSource {
   /** Undefined for one who never paid and was never frozen. */
   payerOf(payer: string): Soon<Payer | undefined>
   rowOf(txId: string): Soon<JournalRow | undefined>
+  /** The one that was posted under this key. */
+  rowByKey(actor: string, command: string, ik: string): Soon<JournalRow | undefined>
   /** At these positions, at most 1,000, in order; one that is not there is missing. */
   rowsAt(positions: readonly number[]): Soon<JournalRow[]>
   /** In the order of `accounts`; zero for one that nothing was ever posted to. */

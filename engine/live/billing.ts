@@ -25,5 +25,7 @@ export interface Billing {
   settled(): Promise<number>
   /** What the journal holds of a room after `pos`, in order. */
   roomRows(roomId: string, pos: number, limit: number): Promise<JournalRow[]>
+  /** What the journal holds under a key. Rejects when it cannot be read now. */
+  rowByKey(actor: string, command: string, ik: string): Promise<JournalRow | undefined>
   wallet(userId: string): Promise<Wallet>
 }

@@ -2,11 +2,12 @@
 import fc from 'fast-check'
 import { afterEach, expect, it } from 'vitest'
 import { LocalBus } from '../base/bus.ts'
-import { ManualClock, settle } from '../base/clock.ts'
+import { type Clock, ManualClock, settle } from '../base/clock.ts'
 import { idSource, seededRandom } from '../base/random.ts'
 import { type Config, configFrom } from '../config.ts'
 import { type OpenLedger, openLedgerInline } from '../ledger/open.ts'
 import type { JournalRow } from '../ledger/ops.ts'
+import type { Writer } from '../ledger/queue.ts'
 import { inMemory } from '../ledger/sqlite-ledger.ts'
 import { Guards } from '../plugin/guards.ts'
 import { Transforms } from '../plugin/transforms.ts'
@@ -38,15 +39,31 @@ class Stage {
   /** What becomes of the next sends: posted with their answer lost, or not reached at all. */
   losing: 'answer' | 'op' | undefined
   failsToRead = 0
+  /** The ledger takes nothing. */
+  isClosed = false
+  settledAsks = 0
+  /** While it is set the writer of the ledger takes its time. */
+  atWriter: Promise<void> | undefined
+  /** How far the clock of the homes is off. */
+  stepMs = 0
   #homes: Homes | undefined
   #scheduler: Scheduler | undefined
   #keys = 0
+  #life = { isOver: false }
   readonly #newId = idSource(seededRandom(7))
 
   constructor(options: Partial<Config> = {}) {
     this.config = configFrom({ giftsPerUserPerSMax: 1_000, ...options })
     this.store = openStoreInline({ file: ':memory:', roomsMax: 10 })
-    this.ledger = openLedgerInline({ file: inMemory, clock: this.clock })
+    const slow = (writer: Writer): Writer => ({
+      run: async (ops) => {
+        await this.atWriter
+        return writer.run(ops)
+      },
+      reopen: () => writer.reopen(),
+      close: () => writer.close(),
+    })
+    this.ledger = openLedgerInline({ file: inMemory, clock: this.clock, through: slow })
   }
 
   get homes(): Homes {
@@ -54,7 +71,8 @@ class Stage {
     return this.#homes
   }
 
-  get #billing(): Billing {
+  #billing(life: { isOver: boolean }): Billing {
+    const never = new Promise<never>(() => {})
     return {
       charge: async (_, { from, d }) => ({
         kind: 'post',
@@ -69,12 +87,15 @@ class Stage {
       }),
       submit: async (op) => {
         const { losing } = this
+        if (this.isClosed) throw new Error('closed on purpose')
         if (losing === 'op') throw new Error('lost on purpose')
         const result = await this.ledger.submit(op)
         if (losing === 'answer') throw new Error('lost on purpose')
-        return result
+        return life.isOver ? never : result
       },
       settled: async () => {
+        this.settledAsks++
+        if (this.isClosed) throw new Error('closed on purpose')
         const result = await this.ledger.submit({ op: 'expire', at: 0, limit: 1 })
         return result.ok ? result.pos : Number.NaN
       },
@@ -84,16 +105,20 @@ class Stage {
         this.rowsRead += rows.length
         return rows
       },
+      rowByKey: (actor, command, ik) => this.ledger.reads.byKey(actor, command, ik),
       wallet: async () => ({ paid: 0n, bonus: 0n, bean: 0n }),
     }
   }
 
   async start(store: Store = this.store): Promise<void> {
     const onError = (error: unknown) => void this.faults.push(String(error))
-    const { clock, config } = this
+    const { config, stepMs } = this
+    const clock: Clock = { now: () => this.clock.now() + stepMs, after: (ms, fn) => this.clock.after(ms, fn) }
     this.rowsRead = 0
     this.meters = newMeters()
-    // Homes that died do nothing any more.
+    // Homes that died do nothing any more, and hear nothing.
+    this.#life.isOver = true
+    this.#life = { isOver: false }
     this.#scheduler?.stop()
     this.#scheduler = new Scheduler(clock, onError)
     this.#homes = new Homes({
@@ -104,7 +129,7 @@ class Stage {
       guards: new Guards(onError),
       transforms: new Transforms(onError),
       plugins: noPluginCommands,
-      billing: this.#billing,
+      billing: this.#billing(this.#life),
       onCommitted: (_, events) => void this.events.push(...events),
     })
     await this.#homes.start()
@@ -151,6 +176,16 @@ class Stage {
 
   shown(): string[] {
     return this.events.filter(({ t }) => t === 'gift.sent').map(({ eid }) => eid)
+  }
+
+  /** Whatever goes to the ledger stays there until the answer is called. */
+  holdWriter(): () => void {
+    let release = () => {}
+    this.atWriter = new Promise((resolve) => (release = resolve))
+    return () => {
+      this.atWriter = undefined
+      release()
+    }
   }
 
   async rows(): Promise<JournalRow[]> {
@@ -231,6 +266,67 @@ it('a crash with the boards on disk and the log not: shown again as replayed, co
   stage.clock.advance(100)
   const [, , again] = stage.events.filter(({ t }) => t === 'gift.sent')
   expect(again).toMatchObject({ eid: (await stage.rows())[1]?.txId, d: { replayed: true, valueCoin: 20 } })
+})
+
+const replayed = (stage: Stage) =>
+  stage.events.filter(({ t }) => t === 'gift.sent').map(({ d }) => (d as { replayed?: true }).replayed === true)
+
+it.each([
+  ['nothing later is given', []],
+  ['another is given, in the same commit', ['cat'] as const],
+  ['more than one', ['cat', 'dan', 'cat'] as const],
+])('a home that starts while a gift of the one before is at the ledger shows it, in its place; %s', async (_, later) => {
+  const stage = await staged()
+  await stage.give('ann')
+  const release = stage.holdWriter()
+  void stage.give('bob', 2)
+  await settle()
+  // The home that asked is gone: nobody there hears the answer.
+  await stage.start()
+  expect((await stage.board('total')).rows.map(({ member }) => member.id)).toEqual(['ann'])
+  const given = later.map((user) => stage.give(user))
+  await settle()
+  release()
+  expect((await Promise.all(given)).every(({ ok }) => ok)).toBe(true)
+  await settle()
+  stage.clock.advance(stage.config.tickMsMax)
+  expect(stage.shown()).toEqual((await stage.rows()).map(({ txId }) => txId))
+  expect(replayed(stage)).toEqual([false, true, ...later.map(() => false)])
+  const before = await stage.boards()
+  expect(before[3]?.[0]).toMatchObject({ scoreCoin: '20' })
+  await stage.store.boards.drop('r')
+  await stage.start()
+  expect(await stage.boards()).toEqual(before)
+})
+
+it('a ledger that is closed meanwhile is asked again, and what comes out of it late is shown before the next gift', async () => {
+  const stage = await staged()
+  await stage.give('ann')
+  const release = stage.holdWriter()
+  void stage.give('bob', 2)
+  await settle()
+  stage.isClosed = true
+  await stage.start()
+  expect((await stage.give('cat')).err?.code).toBe('billing.unavailable')
+  stage.isClosed = false
+  const given = stage.give('cat')
+  await settle()
+  release()
+  expect((await given).ok).toBe(true)
+  stage.clock.advance(stage.config.tickMsMax)
+  expect(stage.shown()).toEqual((await stage.rows()).map(({ txId }) => txId))
+  expect(replayed(stage)).toEqual([false, true, false])
+  // And when nobody gives anything it is asked all the same.
+  stage.isClosed = true
+  await stage.start()
+  await stage.board('total')
+  const { settledAsks } = stage
+  stage.isClosed = false
+  stage.clock.advance(1_000)
+  await settle()
+  expect(stage.settledAsks).toBe(settledAsks + 1)
+  stage.clock.advance(60_000)
+  expect(stage.settledAsks).toBe(settledAsks + 1)
 })
 
 it('a look at the journal that fails is repeated, and gifts wait for it', async () => {
@@ -394,6 +490,65 @@ it('a window that is over stays as it was; days and weeks turn at midnight of th
   await stage.restart()
   expect(await ids('day', '2026-01-31')).toEqual([])
   expect(await ids('total')).toEqual(['ann', 'bob', 'cat'])
+})
+
+it('a clock that went back over midnight: the day that begins again has the gifts of before, and so has its end', async () => {
+  const stage = await staged()
+  const ids = async (board: string, window?: string) => (await stage.board(board, window)).rows.map(({ member }) => member.id)
+  // Saturday; a day later, and back.
+  stage.clock.advance(3 * dayMs)
+  stage.stepMs = dayMs
+  await stage.start()
+  await stage.give('ann', 2)
+  expect([await ids('day'), await ids('week')]).toEqual([['ann'], ['ann']])
+  for (const isSaved of [true, false]) {
+    if (isSaved) await stage.restart()
+    stage.stepMs = 0
+    await stage.start()
+    expect((await stage.board('day')).window).toBe('2026-01-31')
+    expect(await ids('day')).not.toContain('ann')
+    await stage.give('bob', 1)
+    expect(await ids('day')).toEqual(['bob'])
+    expect(await ids('day', '2026-02-01')).toEqual(['ann'])
+    stage.stepMs = dayMs
+    await stage.start()
+    expect(await ids('day')).toEqual(['ann'])
+  }
+  stage.stepMs = 0
+  await stage.start()
+  // The gift is the first thing that happens on that day.
+  stage.clock.advance(dayMs / 2)
+  expect((await stage.give('cat', 1)).ok).toBe(true)
+  expect(await ids('day')).toEqual(['ann', 'cat'])
+  expect(await ids('total')).toEqual(['ann', 'bob', 'cat'])
+  expect(stage.events.some(({ t }) => t === 'room.opened')).toBe(true)
+  const before = await stage.boards()
+  stage.clock.advance(10_000)
+  await settle()
+  await stage.start()
+  expect(await stage.boards()).toEqual(before)
+  expect(stage.rowsRead).toBe(1)
+  // Monday: nothing is loaded any more.
+  stage.clock.advance(dayMs)
+  expect(await ids('day')).toEqual([])
+  expect(await ids('day', '2026-02-01')).toEqual(['ann', 'cat'])
+  expect(await ids('day', '2026-01-31')).toEqual(['bob'])
+  expect(stage.rowsRead).toBe(1)
+})
+
+it('the combo of a gift from a clock that was ahead does not last until then', async () => {
+  const stage = await staged()
+  stage.stepMs = dayMs
+  await stage.start()
+  // Shown by a home that does not write it down.
+  await stage.start(overlaid(stage.store, { appendLog: () => {} }))
+  await stage.give('ann')
+  stage.stepMs = 0
+  await stage.start()
+  await stage.board('total')
+  stage.clock.advance(5_000)
+  stage.clock.advance(100)
+  expect(stage.events.at(-1)).toMatchObject({ t: 'gift.combo_ended', d: { comboCount: 1, totalCoin: 10 } })
 })
 
 it('a board is told when its first ten change, at most every 2 s', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { monetization } from '../../plugins/monetization/plugin.ts'
+import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, TestClock, type TestEngine } from '../testing.ts'
 
 let dataDir = ''
@@ -292,6 +293,53 @@ it('after a restart the boards are the same, an unseen gift is shown as replayed
   expect(reply).toMatchObject({ ok: true, replayed: true, d: { txId } })
   expect(again.of('gift.sent')).toHaveLength(1)
   expect(await balance('user.kim.coin.paid')).toEqual([80])
+})
+
+it('a posted gift that is asked for again is answered as then, whatever refuses it by now', async () => {
+  const { room, owner } = await stage()
+  await fund('moe', 100)
+  const moe = await enter('moe', room)
+  await putGift('late', { name: 'Late', priceCoin: 20 })
+  const first = await given(moe, room, { giftId: 'late' }, 'closed-since')
+  const restart = async () => {
+    await engine.stop()
+    await start()
+    const host = await connect(owner, 'streamer')
+    await host.ok('room.join', {}, room)
+    return { host, again: await enter('moe', room) }
+  }
+  const replay = { ok: true, replayed: true, d: { txId: first.txId, balanceCoin: 80 } }
+  const ask = (client: Client, d: object, ik: string) => give(client, room, d, ik)
+  // Its owner has turned gifts off.
+  const off = await restart()
+  await off.host.ok('room.set_settings', { gift: false }, room)
+  expect(await ask(off.again, { giftId: 'late' }, 'closed-since')).toMatchObject(replay)
+  expect(await ask(off.again, { giftId: 'late', count: 2 }, 'closed-since')).toMatchObject({ err: { code: 'idem.conflict' } })
+  expect(await ask(off.again, { giftId: 'late' }, 'never-sent')).toMatchObject({ err: { code: 'room.gift_disabled' } })
+  await off.host.ok('room.set_settings', { gift: true }, room)
+  // The catalogue has it no more.
+  await putGift('late', { fromAt: clock.now() + 60_000 })
+  const gone = await restart()
+  expect(await ask(gone.again, { giftId: 'late' }, 'closed-since')).toMatchObject(replay)
+  expect(await ask(gone.again, { giftId: 'late' }, 'never-sent')).toMatchObject({ err: { code: 'gift.not_available' } })
+  // A guard refuses.
+  const refused = await restart()
+  const refuseAll = {
+    plugin: 'test',
+    order: 1,
+    onFailure: 'open',
+    check: () => ({ kind: 'deny', code: 'content.blocked' }),
+  } as const
+  engine.guards.set('gift.send', [{ ...refuseAll, meters: new HookMeters({ kind: 'guard', on: 'gift.send' }) }])
+  expect(await ask(refused.again, { giftId: 'late' }, 'closed-since')).toMatchObject(replay)
+  expect(await ask(refused.again, { giftId: 'late' }, 'never-sent')).toMatchObject({ err: { code: 'content.blocked' } })
+  engine.guards.set('gift.send', [])
+  // And while the journal cannot be read, nobody says that nothing happened.
+  await refused.host.ok('room.close', {}, room)
+  const unread = await restart()
+  expect(await ask(unread.again, { giftId: 'late' }, 'closed-since')).toMatchObject(replay)
+  await ledger().reads.close()
+  expect(await ask(unread.again, { giftId: 'late' }, 'never-sent')).toMatchObject({ err: { code: 'billing.unavailable' } })
 })
 
 it('without the plugin that decides prices nothing can be given, and nothing moves', async () => {

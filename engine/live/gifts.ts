@@ -5,7 +5,8 @@
  *
  * The charge decides and never posts; the ledger posts and never decides. Until the hand-over to the ledger a refusal means that no coin
  * has moved; after it the only answers are done, refused by the ledger, and `billing.unavailable`, which asks for the same command with
- * the same key: the ledger then answers what became of the first.
+ * the same key: the ledger then answers what became of the first. For the same reason whatever refuses a gift before the ledger has it
+ * looks for its key in the journal first: one that was posted is answered as it was then, though the room takes none any more.
  *
  * What is posted becomes an event, a combo and a place on the boards in `gift-feed.ts`, from the row of the journal and in its order.
  */
@@ -19,7 +20,7 @@ import { KeyedBuckets } from '../base/bucket.ts'
 import { accounts } from '../ledger/accounts.ts'
 import type { Charge, LedgerResult } from '../ledger/ops.ts'
 import type { ChargeAnswer, PostingTemplate } from '../plugin/hooks.ts'
-import { type Call, refuse, type UserEventHead } from '../room/call.ts'
+import { type Answer, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import type { Billing } from './billing.ts'
 import { rowOf } from './board-keeper.ts'
@@ -35,6 +36,13 @@ const catalogueCheck = TypeCompiler.Compile(
     ownerId: Type.String(),
   }),
 )
+
+interface AskedGift {
+  giftId: string
+  to: string
+  count: number
+  comboId?: string
+}
 
 const topRows = 10
 const rankEveryMs = 2_000
@@ -66,17 +74,19 @@ export class Gifts implements Chore {
     const d = call.d as CommandInput<'gift.send'>
     const home = this.#home
     const to = d.to ?? home.info.ownerId
-    const code = this.#checkRoom(call, to)
-    if (code) return refuse(call, code)
+    if (call.ik === undefined) return refuse(call, 'idem.key_required')
     const waitMs = this.#spend(call)
     if (waitMs > 0) {
       home.parts.meters.gifts.limited++
       return refuse(call, 'rate.limited', { retryAfterMs: waitMs })
     }
+    const code = this.#checkRoom(call, to)
     const billing = this.#billing
-    if (!billing) return refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
+    if (!billing) return code ? refuse(call, code) : refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
     const asked = { ...d, to, count: d.count ?? 1 }
-    home.guarded(call, asked, (ruled) => {
+    const unposted = this.#unposted(billing, call, asked)
+    if (code) return refuse(unposted, code)
+    home.guarded(unposted, asked, (ruled) => {
       const again = this.#checkRoom(ruled, to)
       if (again) return refuse(ruled, again)
       // They pile up when the price or the ledger is slow; past the bound nothing has been asked yet.
@@ -85,14 +95,13 @@ export class Gifts implements Chore {
         return refuse(ruled, 'billing.unavailable', { retryAfterMs: 1_000 })
       }
       this.#underWay++
-      const given = this.#give(billing, ruled, asked).finally(() => this.#underWay--)
+      const given = this.#give(billing, { ...ruled, answer: call.answer }, asked, ruled).finally(() => this.#underWay--)
       home.later(ruled, given, () => {})
     })
   }
 
   #checkRoom(call: Call, to: string): ErrorCode | undefined {
     const { info, settings } = this.#home
-    if (call.ik === undefined) return 'idem.key_required'
     if (info.state !== 'open') return 'room.closed'
     if (!settings.gift) return 'room.gift_disabled'
     if (to !== info.ownerId || to === call.actor.userId) return 'gift.bad_receiver'
@@ -104,12 +113,39 @@ export class Gifts implements Chore {
     return this.#senders.take(actor.userId, at, { perS, burst: perS })
   }
 
-  async #give(billing: Billing, call: Call, d: { giftId: string; to: string; count: number; comboId?: string }): Promise<void> {
+  /** The same call; a refusal of it is given only when the journal does not know its key. What asks to come again passes as it is. */
+  #unposted(billing: Billing, call: Call, asked: AskedGift): Call {
+    return {
+      ...call,
+      answer: (answer) => {
+        if (answer.ok || answer.err.code === 'billing.unavailable') return call.answer(answer)
+        this.#home.later(call, this.#posted(billing, call, asked), (posted) => call.answer(posted ?? answer))
+      },
+    }
+  }
+
+  /** How a gift with this key was answered when it was posted; undefined when none was. */
+  async #posted(billing: Billing, { actor, ik = '' }: Call, asked: AskedGift): Promise<Answer | undefined> {
+    try {
+      // First whatever is at the ledger still, its answer lost: it may be there in a moment.
+      await billing.settled()
+      const row = await billing.rowByKey(actor.userId, 'gift.send', ik)
+      if (!row) return undefined
+      if (row.bodyHash !== bodyHash(this.#home.id, asked)) return refusal('idem.conflict')
+      return { ok: true, d: { ...row.reply, txId: row.txId }, replayed: true }
+    } catch (error) {
+      this.#home.parts.onError(error, this.#home.id)
+      return refusal('billing.unavailable', { retryAfterMs: 1_000 })
+    }
+  }
+
+  /** `unposted`: the same call, for a refusal before the ledger has it. */
+  async #give(billing: Billing, call: Call, d: AskedGift, unposted: Call): Promise<void> {
     await this.#feed.ready
     const { ownerId } = this.#home.info
     const ask = { ...this.#home.ask(call, { ...d, ownerId }), ...(call.ik === undefined ? {} : { ik: call.ik }) }
     const answer = await billing.charge('gift.send', ask)
-    if (answer.kind === 'deny') return this.#deny(call, answer)
+    if (answer.kind === 'deny') return this.#deny(unposted, answer)
     const op = this.#op(call, d, answer.template)
     if (!op) {
       this.#home.parts.onError(new Error('the charge names accounts that are not of this gift'), this.#home.id)
@@ -138,11 +174,7 @@ export class Gifts implements Chore {
   }
 
   /** Undefined when the template names accounts of others: the payer pays, and the receiver and a guild earn. */
-  #op(
-    call: Call,
-    d: { giftId: string; to: string; count: number; comboId?: string },
-    template: PostingTemplate,
-  ): Charge | undefined {
+  #op(call: Call, d: AskedGift, template: PostingTemplate): Charge | undefined {
     const { actor, at, ik } = call
     const home = this.#home
     const own = [accounts.bonusCoins(actor.userId), accounts.paidCoins(actor.userId)]
@@ -308,10 +340,7 @@ function earliest(times: readonly (number | undefined)[]): number | undefined {
   return known.length > 0 ? Math.min(...known) : undefined
 }
 
-const bodyHash = (
-  roomId: string,
-  { giftId, to, count, comboId }: { giftId: string; to: string; count: number; comboId?: string },
-) =>
+const bodyHash = (roomId: string, { giftId, to, count, comboId }: AskedGift) =>
   createHash('sha256')
     .update(JSON.stringify([roomId, giftId, to, count, comboId ?? null]))
     .digest('base64url')

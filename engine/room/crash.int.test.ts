@@ -21,12 +21,12 @@ afterEach(() => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
+const quiet = ['--port', '0', '--admin-port', '0', '--log-level', 'error', '--no-media']
 async function serve(...flags: string[]) {
-  const child = spawn(
-    process.execPath,
-    [...execArgv, file, 'serve', '--port', '0', '--admin-port', '0', '--data-dir', dataDir, '--log-level', 'error', '--no-media', ...flags],
-    { cwd: packageRoot, env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_SECRET: secret } },
-  )
+  const child = spawn(process.execPath, [...execArgv, file, 'serve', ...quiet, '--data-dir', dataDir, ...flags], {
+    cwd: packageRoot,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LIVEHOUSE_SECRET: secret },
+  })
   started.push(child)
   const exit = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
   const url = await new Promise<string>((resolve, reject) => {

@@ -99,7 +99,8 @@ export class Money {
 
   asked({ userId, room, ik, d }: GiftAsk): void {
     this.counts.asked++
-    this.#keyOf(userId, ik).bodies.add(bodyOf(room, d))
+    // As it was written: a home takes a count of one and none for two bodies, the ledger for one.
+    this.#keyOf(userId, ik).bodies.add(`${room} ${JSON.stringify(d)}`)
   }
 
   #keyOf(userId: string, ik: string): Key {
