@@ -114,7 +114,8 @@ function againstArrow({ from, target }: Import): boolean {
 /** Who alone may import a package; tests may import all but where `tests` is false. */
 const homes: Record<string, RegExp> = {
   'uWebSockets.js': /^(engine\/edge\/gateway\.ts|bench\/.*)$/,
-  'better-sqlite3': /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|engine\/sim\/ledger\.ts|bench\/load\/ledger)/,
+  'better-sqlite3':
+    /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|engine\/sim\/ledger\.ts|bench\/load\/ledger)/,
   'drizzle-orm': /^engine\/(room\/(store|core)[^/]*|plugin\/tables)\.ts$/,
   fastify: /^engine\/admin\//,
   '@fastify': /^engine\/admin\//,

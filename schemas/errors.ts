@@ -68,7 +68,7 @@ export const errors = {
   'stream.denied': { retry: false, doc: 'You may not publish in this room.' },
   'stream.unavailable': {
     retry: true,
-    doc: 'No picture and sound now: the media part of this engine is not ready. Wait `retryAfterMs`.',
+    doc: 'No picture and sound now: the media part of this engine is not ready. Wait `retryAfterMs`; `d.hint` says how far it is.',
   },
   'stream.no_capacity': { retry: true, doc: 'The media servers are full; wait `retryAfterMs`.' },
   'stream.gone': { retry: false, doc: 'No such transport, track or consumer (any more).' },

@@ -137,6 +137,8 @@ export class Program {
     this.#lines.opened(line)
     consumer.on('rtp', (packet) => this.#onPacket(source, packet))
     consumer.observer.on('close', () => this.#detach(source))
+    // Not when the worker says so: the line is free at once.
+    producer.observer.once('close', () => consumer.close())
     this.#armTick()
     this.#tellLines()
   }

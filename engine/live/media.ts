@@ -7,6 +7,8 @@ import type { IceServer } from '../config.ts'
 
 export interface MediaNode {
   readonly isReady: boolean
+  /** What it is at while it is not ready, in words for whoever wants to go live. */
+  readonly waitsFor: string
   readonly iceServers: readonly IceServer[]
   /** Of the whole node; a room may have a higher one of its own. */
   readonly degradeLevel: number

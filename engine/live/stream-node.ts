@@ -65,7 +65,10 @@ export class NodeRoom {
   /** Why there is no picture now, for anybody. */
   closedFor(): Refused | undefined {
     const { home } = this.#parts
-    if (!this.#media?.isReady) return refusal('stream.unavailable', { retryAfterMs })
+    if (!this.#media?.isReady) {
+      const hint = this.#media?.waitsFor ?? 'Picture and sound are switched off in this engine.'
+      return refusal('stream.unavailable', { retryAfterMs, d: { hint } })
+    }
     if (home.takedown) return refusal('room.taken_down')
     return home.info.state === 'open' ? undefined : refusal('room.closed', { retryAfterMs })
   }

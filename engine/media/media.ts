@@ -87,6 +87,13 @@ export class Media implements MediaNode {
     return this.#state.is === 'ready'
   }
 
+  get waitsFor(): string {
+    const state = this.#state
+    if (state.is === 'starting') return `The media part is being prepared: ${state.step}.`
+    // Reasons and ways out name paths of this machine: they are in the log.
+    return state.is === 'failed' ? 'The media part cannot be started; the log of the engine says why.' : ''
+  }
+
   get degradeLevel(): number {
     return this.#level
   }

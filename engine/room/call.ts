@@ -82,6 +82,7 @@ function forPeople(code: ErrorCode | PluginErrorCode, { retryAfterMs, d }: Refus
     .replace(/`d\.max`/, String(d?.max ?? 'the allowed number of'))
     .replace(/`d\.hint` names the nearest one/, `the nearest is ${d?.hint ?? 'in the reference'}`)
     .replace(/`d\.hint` names its kind/, d?.hint ?? 'try another time')
+    .replace(/; `d\.hint` says how far it is/, '')
     .replace(
       /; `d\.resetAt` says when it ends/,
       d?.resetAt === undefined ? '' : `; it ends at ${new Date(d.resetAt).toISOString()}`,
