@@ -88,3 +88,20 @@ it('prints a token alone', async () => {
   expect(claims).toMatchObject({ sub: 'viewer1', name: 'Viewer One', aud: 'livehouse' })
   expect(claims.exp - claims.iat).toBe(900)
 })
+
+it('a start that the ledger refuses says why and what to do, without a stack', async () => {
+  const { child, exit } = await serve('--port', '0', '--no-media')
+  const args = [...runs, 'serve', '--port', '0', '--no-media']
+  const second = spawn(process.execPath, args, { cwd: packageRoot, env: environment() })
+  started.push(second)
+  let said = ''
+  second.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  expect(await new Promise((done) => second.once('close', done))).toBe(1)
+  expect(said).toMatch(/The engine did not start: .*another process holds/)
+  expect(said).toContain('Stop the other engine first')
+  expect(said).not.toMatch(/^ +at /m)
+  child.kill('SIGTERM')
+  expect(await exit).toBe(0)
+})

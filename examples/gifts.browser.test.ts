@@ -267,6 +267,7 @@ test('coins are bought on a page of their own, and are there without a reload', 
   expect(await ida.getByTestId('pay-link').getAttribute('href', slow)).toContain('/pay/fake')
   await payment.getByRole('button', { name: 'Pay', exact: true }).click(slow)
   await expect.poll(() => text(ida, 'wallet'), slow).toBe('315')
+  await expect.poll(() => text(ida, 'recharge-status'), slow).toBe('The payment has arrived: your coins are here.')
   await ida.keyboard.press('Escape')
   await ida.getByTestId('recharge-dialog').waitFor({ state: 'hidden', ...slow })
   expect(await ida.getByTestId('gift-send').isEnabled()).toBe(true)

@@ -206,3 +206,23 @@ describe('one show', () => {
     expect(pageFaults).toEqual([])
   })
 })
+
+test('where media cannot be had the studio says so, and the chat is there', async () => {
+  const bare = await startTestEngine({ media: true, devLogin: 'on', mediasoupWorkerBin: '/nowhere/mediasoup-worker' })
+  const context = await browser.newContext({ viewport: studio })
+  try {
+    const page = await context.newPage()
+    await page.goto(`${bare.publicUrl}/studio/?room=demo`)
+    await page.getByTestId('sign-in-name').fill('Mira')
+    await page.getByTestId('sign-in-go').click()
+    await expect.poll(() => page.getByTestId('preparing').textContent(slow), slow).toContain('The media part cannot be started')
+    expect(await page.getByTestId('go-live').isDisabled()).toBe(true)
+    await page.getByTestId('host-message').fill('No picture today, but we can talk')
+    await page.getByTestId('host-send').click()
+    await page.getByTestId('chat-row').filter({ hasText: 'we can talk' }).waitFor(slow)
+    await page.screenshot({ path: join(artifacts, 'media-studio-none.png') })
+  } finally {
+    await context.close()
+    await bare.stop()
+  }
+})

@@ -44,6 +44,8 @@ export interface OpenIngest {
 
 const cryptoSuite = 'AES_CM_128_HMAC_SHA1_80'
 const keyBytes = 30
+/** Encoders send a key frame in one go, and what is lost is lost: half a second of 16 Mbit/s, while the worker waits for its core. */
+const recvBufferSize = 1_048_576
 const audioType = 111
 const videoType = 96
 const rtcpPortOf = ({ rtcpTuple }: types.PlainTransport): number => rtcpTuple?.localPort ?? 0
@@ -96,7 +98,7 @@ interface PortWish {
 
 async function openPort({ place, options, source, log }: IngestParts, { port, rtcpPort, key }: PortWish) {
   const { listenIp: ip, announcedAddress } = options
-  const at = { protocol: 'udp' as const, ip, ...(announcedAddress === undefined ? {} : { announcedAddress }) }
+  const at = { protocol: 'udp' as const, ip, recvBufferSize, ...(announcedAddress === undefined ? {} : { announcedAddress }) }
   const transport = await place.router.createPlainTransport({
     listenInfo: { ...at, ...(port === undefined ? {} : { port }) },
     rtcpListenInfo: { ...at, ...(rtcpPort === undefined ? {} : { port: rtcpPort }) },

@@ -11,7 +11,7 @@
  *     layout.release()                                                  // the last one closes the router
  */
 import type { types } from 'mediasoup'
-import type { Place, Places } from './places.ts'
+import { type Place, type Places, pipeListenInfo } from './places.ts'
 import { SfuProblem } from './problem.ts'
 import type { CodecMatch } from './sdp-codecs.ts'
 
@@ -95,7 +95,13 @@ export class Layouts {
   async #pipe({ place, piped }: Shared, router: types.Router, producerId: string): Promise<string> {
     const there = await this.#places.producerIn(place, producerId)
     // One worker has a producer of this id already: the copy needs one of its own.
-    const { pipeProducer } = await place.router.pipeToRouter({ producerId: there, router, keepId: false, enableRtx: true })
+    const { pipeProducer } = await place.router.pipeToRouter({
+      producerId: there,
+      router,
+      keepId: false,
+      enableRtx: true,
+      listenInfo: pipeListenInfo,
+    })
     if (!pipeProducer) throw new Error('no pipe producer')
     pipeProducer.observer.on('close', () => piped.delete(producerId))
     return pipeProducer.id

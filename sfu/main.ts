@@ -16,12 +16,17 @@ const options: SfuOptions = { ...sfuDefaults, ...(JSON.parse(process.argv[2] ?? 
 const log = createLog({ level: options.logLevel, name: 'livehouse sfu' })
 const clock = new SystemClock()
 let node: SfuNode | undefined
+/** Its workers are there before it is. */
+let starting: SfuNode | undefined
+let isEnding = false
 
-const say = (message: FromSfu) => void process.send?.(message)
+/** A channel that is cut says so here too; `disconnect` ends us. */
+const say = (message: FromSfu) => void (process.connected && process.send?.(message, undefined, undefined, () => undefined))
 const emit = (event: SfuEvent) => say({ event })
 const tellState = (state: NodeState) => emit({ t: 'node.state', state })
 
-async function answer({ id, t, d }: ToSfu): Promise<void> {
+async function answer(message: ToSfu): Promise<void> {
+  const { id, t, d } = Object(message) as ToSfu
   try {
     if (!node) throw new SfuProblem('stream.unavailable', 'the media worker is not ready')
     say({ id, ok: true, d: await node.request(t, d as SfuAsk<typeof t>) })
@@ -38,6 +43,7 @@ async function onWorker(state: MediaWorkerState): Promise<void> {
   try {
     const mediasoup = await loadMediasoup(state.path)
     const started = new SfuNode({ mediasoup, workerPath: state.path, options, clock, log, emit })
+    starting = started
     await started.start()
     node = started
   } catch (error) {
@@ -47,7 +53,10 @@ async function onWorker(state: MediaWorkerState): Promise<void> {
 }
 
 function end(): void {
-  node?.close()
+  if (isEnding) return
+  isEnding = true
+  starting?.close()
+  // Workers end when their channel does, at the latest with us.
   void obtaining.stop().finally(() => process.exit(0))
 }
 

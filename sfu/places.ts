@@ -83,7 +83,8 @@ export class Places {
   }
 
   async #pipe(place: Place, producerId: string): Promise<string> {
-    const { pipeProducer } = await this.main.router.pipeToRouter({ producerId, router: place.router, enableRtx: true })
+    const wish = { listenInfo: pipeListenInfo, enableRtx: true }
+    const { pipeProducer } = await this.main.router.pipeToRouter({ producerId, router: place.router, ...wish })
     if (!pipeProducer) throw new Error('no pipe producer')
     pipeProducer.observer.on('close', () => place.piped.delete(producerId))
     return pipeProducer.id
@@ -105,6 +106,9 @@ export class Places {
     for (const place of this.all) closePlace(place)
   }
 }
+
+/** A worker that waits for its core loses nothing at once, and asks again for what it lost. */
+export const pipeListenInfo = { protocol: 'udp', ip: '127.0.0.1', recvBufferSize: 1_048_576, sendBufferSize: 1_048_576 } as const
 
 /** A viewer whose consumers are still to come counts as the two that it will have. */
 const loadOf = ({ consumers, transports }: Place): number => Math.max(consumers, transports * 2)

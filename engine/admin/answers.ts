@@ -25,7 +25,7 @@ export const security = [{ operator: [] }]
 
 type AdminErrorName =
   | ('plugin.bad_file' | 'plugin.no_folder' | 'relay.off' | 'backup.busy' | 'backup.not_found' | 'backup.failed')
-  | ('money.off' | 'money.not_found' | 'money.decided' | 'money.too_many' | 'money.still_broken')
+  | ('money.off' | 'money.not_found' | 'money.decided' | 'money.altered' | 'money.too_many' | 'money.still_broken')
   | Exclude<DeskErrorCode, ErrorCode>
 export type OperatorErrorCode = PluginErrorName | ManifestError['code'] | AdminErrorName
 
@@ -50,6 +50,7 @@ export const operatorErrors: Readonly<Record<OperatorErrorCode, { status: number
   'money.off': { status: 409, doc: 'This engine keeps no ledger: the option `money` is off.' },
   'money.not_found': { status: 404, doc: 'The ledger knows no such user, transaction, gift or request.' },
   'money.decided': { status: 409, doc: 'It was decided before: posted, refused or rejected.' },
+  'money.altered': { status: 409, doc: 'It is not what was asked for, as the audit has it: reject it, and look who changed it.' },
   'money.too_many': { status: 429, doc: 'As many adjustments wait for a second person as may: decide some.' },
   'money.still_broken': { status: 409, doc: 'The audit of the ledger finds what is broken again: nothing was cleared.' },
   'gift.not_found': { status: 404, doc: deskErrors['gift.not_found'] },

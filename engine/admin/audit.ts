@@ -52,7 +52,8 @@ export interface AuditedWrite<T> {
   target: string
   /** How things stand before and after; each is one short look. */
   look(): Promise<unknown>
-  act(asked: { at: number; isAgain: boolean }): Promise<T>
+  /** `n` and `at`: of the asked row, the same however often it is asked. */
+  act(asked: { n: number; at: number; isAgain: boolean }): Promise<T>
 }
 
 export class AdminAudit {
@@ -98,7 +99,7 @@ export class AdminAudit {
     const end = (kind: 'done' | 'refused' | 'failed', d: object) =>
       this.#put({ ...this.#row(request, target), kind, askN: asked.n, d: { before, ...d } })
     try {
-      const reply = await act({ at: row.at, isAgain: !asked.isNew })
+      const reply = await act({ n: asked.n, at: asked.at, isAgain: !asked.isNew })
       await end('done', { after: await look(), reply })
       return reply
     } catch (error) {

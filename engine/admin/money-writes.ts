@@ -9,12 +9,14 @@
  *     POST /money/wallets/<userId>/freeze       { reason }, and /unfreeze
  *
  * pending -> approved -> posted | refused, or pending -> rejected. `approved` is on disk before the ledger is asked: when the answer is
- * lost, or the engine dies, approving again goes on with the same row of the journal.
+ * lost, or the engine dies, approving again goes on with the same row of the journal. The request is a plain row that waits; what it asks
+ * for stands in the chain of the audit too, and is compared before a coin moves.
  */
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { EngineBilling } from '../billing.ts'
 import { adjustCoinsMax, type DeskAnswer } from '../pay/desk.ts'
+import { digest } from '../room/idempotency.ts'
 import type { MoneyRequest, RequestState } from '../room/store-audit.ts'
 import type { AdminParts } from './admin.ts'
 import { OperatorError, Refused, refusals, security } from './answers.ts'
@@ -122,7 +124,7 @@ function registerAdjustments(app: FastifyInstance, desk: Desk): void {
       if (body.coins === 0) throw invalid('coins: not 0.')
       desk.billing()
       const look = () => desk.wallet(body.userId)
-      return desk.audit.write(request, { target: body.userId, look, act: (asked) => ask(desk, request, body, asked.at) })
+      return desk.audit.write(request, { target: body.userId, look, act: (asked) => ask(desk, request, body, asked) })
     },
   )
   const query = Type.Object({
@@ -150,17 +152,25 @@ function registerAdjustments(app: FastifyInstance, desk: Desk): void {
   )
 }
 
-async function ask(desk: Desk, request: FastifyRequest, body: Static<typeof AdjustmentBody>, at: number) {
+type Asked = { n: number; at: number }
+/** One asked row, one request, and none other: the name says which. */
+const requestId = ({ n, at }: Asked): string => `${at}-${n}`
+const adjustRoute = '/money/adjustments'
+
+async function ask(desk: Desk, request: FastifyRequest, body: Static<typeof AdjustmentBody>, asked: Asked) {
   const { newWallet = false, ...d } = body
   const { isKnown } = await desk.wallet(d.userId)
   if (!isKnown && !newWallet)
     throw new OperatorError('money.not_found', `The ledger knows no user ${d.userId}; with newWallet: true it need not.`)
-  const { store, newId } = desk.parts
+  const { store } = desk.parts
+  const id = requestId(asked)
   const by = request.actor.userId
-  const row: MoneyRequest = { id: newId(at), state: 'pending', at, by, d, decidedAt: null, decidedBy: null, note: null }
+  const row: MoneyRequest = { id, state: 'pending', at: asked.at, by, d, decidedAt: null, decidedBy: null, note: null }
   const put = await store.audit.putRequest(row, pendingMax)
   if (put === 'full') throw new OperatorError('money.too_many', `${pendingMax} adjustments wait for a second person.`)
-  return { adjustment: adjustmentOf(row) }
+  // Asked again after an answer that was lost.
+  const known = put === 'exists' ? await store.audit.request(id) : undefined
+  return { adjustment: adjustmentOf(known ?? row) }
 }
 
 function registerDecisions(app: FastifyInstance, desk: Desk): void {
@@ -215,15 +225,28 @@ function registerDecisions(app: FastifyInstance, desk: Desk): void {
   )
 }
 
-async function approve({ parts, billing }: Desk, id: string, approvedBy: string) {
+/** Throws when the request is not what its asked row says: somebody wrote into the table. */
+async function checkAsked({ parts }: Desk, { id, at, by, d }: MoneyRequest): Promise<void> {
+  const row = await parts.store.audit.row(Number(id.split('-')[1] ?? 0))
+  const { newWallet: _, ...body } = Object(row?.d['body']) as Static<typeof AdjustmentBody>
+  const isAsked = row?.kind === 'asked' && row.action === `POST ${adjustRoute}` && requestId(row) === id
+  if (isAsked && row.actor === by && row.at === at && digest(body) === digest(d)) return
+  parts.log.error({ id, by, d, askN: row?.n }, 'an adjustment is not what was asked for: somebody changed it')
+  throw new OperatorError('money.altered', `Adjustment ${id} is not what was asked for, as the audit has it.`)
+}
+
+async function approve(desk: Desk, id: string, approvedBy: string) {
+  const { parts, billing } = desk
   const { audit } = parts.store
   const asked = await audit.request(id)
   if (asked?.by === approvedBy) throw new OperatorError('desk.same_person', 'Whoever asked for it cannot approve it.')
+  if (asked?.state === 'pending') await checkAsked(desk, asked)
   const decidedAt = parts.clock.now()
   await audit.moveRequest(id, ['pending'], { state: 'approved', decidedAt, decidedBy: approvedBy, note: null })
   const row = await audit.request(id)
   if (row?.state === 'posted' && row.decidedBy === approvedBy) return { adjustment: adjustmentOf(row) }
   if (row?.state !== 'approved') throw new OperatorError('money.decided', `The adjustment is ${row?.state ?? 'gone'}.`)
+  await checkAsked(desk, row)
   // One that was approved and not posted goes on in the name of whoever approved it, so that the ledger knows it again.
   const decided = { decidedAt: row.decidedAt, decidedBy: row.decidedBy }
   const { userId, kind, coins, reason } = adjustmentOf(row)

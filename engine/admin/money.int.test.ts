@@ -293,6 +293,48 @@ describe('adjustments', () => {
     expect(await coins('ann')).toEqual([before[0], (before[1] ?? 0) + 60])
   })
 
+  it('what somebody wrote into the waiting request is not approved', async () => {
+    const before = await coins('ann')
+    const ask = async (over: object = {}) => (await post('/money/adjustments', { ...wish, ...over })).body.adjustment.id as string
+    const [small, large] = [await ask({ coins: 1 }), await ask({ coins: 1_000 })]
+    const write = (sql: string, ...values: string[]) => {
+      const db = new Database(join(dataDir, 'core.db'))
+      try {
+        expect(db.prepare(sql).run(...values).changes).toBe(1)
+      } finally {
+        db.close()
+      }
+    }
+    const approve = (id: string) => refusal(post(`/money/adjustments/${id}/approve`, undefined, 'leo'))
+    const set = (name: string, value: string, id = small) => {
+      write(`UPDATE money_requests SET "${name}" = ? WHERE id = ?`, value, id)
+    }
+    const asked = JSON.stringify({ userId: 'ann', kind: 'bonus', coins: 1, reason: wish.reason })
+    for (const over of [{ coins: 9_000 }, { userId: 'leo' }, { kind: 'paid' }, { reason: 'another' }]) {
+      set('d', JSON.stringify({ ...JSON.parse(asked), ...over }))
+      expect(await approve(small)).toEqual([409, 'money.altered'])
+    }
+    // What was asked for in another request, and in the name of somebody else.
+    set('d', JSON.stringify({ ...JSON.parse(asked), coins: 1_000 }))
+    expect(await approve(small)).toEqual([409, 'money.altered'])
+    set('d', asked)
+    set('by', 'desk')
+    expect(await approve(small)).toEqual([409, 'money.altered'])
+    set('by', 'mia')
+    // One that nobody asked for.
+    write(`UPDATE money_requests SET id = id || '9' WHERE id = ?`, large)
+    expect(await approve(`${large}9`)).toEqual([409, 'money.altered'])
+    // And between approval and posting.
+    set('d', JSON.stringify({ ...JSON.parse(asked), coins: 7 }))
+    await engine.store.audit.moveRequest(small, ['pending'], { state: 'approved', decidedAt: 1, decidedBy: 'leo', note: null })
+    expect(await approve(small)).toEqual([409, 'money.altered'])
+    expect(await coins('ann')).toEqual(before)
+    set('d', asked)
+    expect(await approve(small)).toEqual([200, undefined])
+    expect(await coins('ann')).toEqual([before[0], (before[1] ?? 0) + 1])
+    await post(`/money/adjustments/${large}9/reject`, { reason: 'nobody asked' })
+  })
+
   it('more than there is cannot be taken, and the request says why', async () => {
     const before = await sums()
     const { adjustment } = (await post('/money/adjustments', { ...wish, coins: -1_000_000 })).body

@@ -95,11 +95,30 @@ export async function openLedger(options: FolderOptions): Promise<OpenLedger> {
   const writer = new ThreadWriter({ ...place, pagesMax }, (reason) => queue.writerGone(reason))
   const { pos } = await writer.reopen().catch(async (error) => {
     await writer.close()
-    throw url === undefined ? error : new Error(`the database of the ledger cannot be used: ${error.message}`)
+    throw notOpened(error.message, url !== undefined)
   })
   const queue: LedgerQueue = new LedgerQueue(writer, pos, options)
   return new OpenLedger(queue, new ReaderLine({ ...place, bookFile }), options)
 }
+
+/** With what a person can do about it. */
+function notOpened(reason: string, isDatabase: boolean): Error & { remedy: string } {
+  const message = isDatabase ? `the database of the ledger cannot be used: ${reason}` : reason
+  const remedy = remedies.find(([pattern]) => pattern.test(reason))?.[1] ?? (isDatabase ? databaseRemedy : fileRemedy)
+  return Object.assign(new Error(message), { remedy: `Nothing was written to the ledger. ${remedy}` })
+}
+const remedies: readonly (readonly [RegExp, string])[] = [
+  [
+    /another process holds/,
+    'Stop the other engine first, or give this one a ledger of its own (--data-dir, LIVEHOUSE_DATABASE_URL).',
+  ],
+  [/newer engine/, 'Start the engine that wrote it, or a newer one.'],
+  [/is gone and/, 'livehouse restore makes a new data folder from a backup.'],
+]
+const databaseRemedy =
+  'See that the server runs, and that LIVEHOUSE_DATABASE_URL has its address, database, user and password; livehouse doctor looks at it.'
+const fileRemedy =
+  'livehouse doctor looks at the data folder; livehouse restore makes a new one from a backup. Do not delete ledger.db or its companions.'
 
 export interface InlineOptions extends LedgerOptions {
   /** Path of ledger.db, or ':memory:'. */

@@ -3,9 +3,12 @@
  * from there on, says what can be taken; then one linked set:
  *
  *     user.<id>.coin.paid -> coin.issued           what is left of the coins that were sold, likewise of the bonus
- *     plat.deferred -> ext.psp.<provider>          their part of the price, rounded down
+ *     plat.deferred -> ext.psp.<provider>          their part of the price, rounded down; at most what is there
  *     plat.exp.chargeback -> ext.psp.<provider>    the rest of the price: coins that were spent already
  *     plat.exp.psp_fee -> ext.psp.<provider>       what the provider asks for it
+ *
+ * `plat.deferred` may hold less than that part: an adjustment takes 10 fen a coin out of it, and some packages were sold for less. The money
+ * is gone all the same, so what it lacks is a cost.
  *
  * The coins that are missing are the debt, in `recharge.charged_back`; the wallet stays frozen until an operator frees it. Beans of those
  * who were given the spent coins stay: a wallet has no lots, so nobody can say which gift was paid with this recharge and which with
@@ -27,7 +30,7 @@ export interface TakenBack {
 }
 
 const engine = 'engine'
-/** Only an operator who frees the wallet in the same moment can make the first one fail. */
+/** Only an operator who frees the wallet, or whatever empties `plat.deferred`, in the same moment can make the first one fail. */
 const triesMax = 3
 
 export const feeOf = (provider: string, feeMinor: number): Transfer[] =>
@@ -40,8 +43,8 @@ export async function chargeBack(
 ): Promise<TakenBack & { isNew: boolean }> {
   await freeze(ledger, order, at)
   for (let tries = 1; ; tries++) {
-    const taken = await left(ledger, order)
-    const result = await ledger.submit(postOf(order, notice, taken, at))
+    const { deferred, ...taken } = await left(ledger, order)
+    const result = await ledger.submit(postOf(order, notice, { taken, deferred, at }))
     if (result.ok) return { ...taken, isNew: !result.replayed }
     if (result.code !== 'wallet.insufficient' || tries === triesMax) throw refusedBy(result)
   }
@@ -58,18 +61,25 @@ async function freeze(ledger: OpenLedger, { rechargeId, userId }: Order, at: num
 
 const refusedBy = ({ code, msg }: Extract<LedgerResult, { ok: false }>) => new Error(`${code}: ${msg}`)
 
-async function left(ledger: OpenLedger, { userId, coins, bonusCoins }: Order): Promise<TakenBack> {
-  const [paid, bonus] = await ledger.reads.balances([accounts.paidCoins(userId), accounts.bonusCoins(userId)])
+async function left(ledger: OpenLedger, { userId, coins, bonusCoins }: Order): Promise<TakenBack & { deferred: bigint }> {
+  const names = [accounts.paidCoins(userId), accounts.bonusCoins(userId), accounts.deferred]
+  const [paid, bonus, sold] = await ledger.reads.balances(names)
   const takenCoin = atMost(paid?.available ?? 0n, coins)
-  return { takenCoin, takenBonusCoin: atMost(bonus?.available ?? 0n, bonusCoins), debtCoin: coins - takenCoin }
+  const takenBonusCoin = atMost(bonus?.available ?? 0n, bonusCoins)
+  return { takenCoin, takenBonusCoin, debtCoin: coins - takenCoin, deferred: sold?.available ?? 0n }
 }
 const atMost = (has: bigint, coins: number): number => (has < BigInt(coins) ? Number(has) : coins)
 
-function postOf(order: Order, { providerTxId, feeMinor = 0 }: PayNotice, taken: TakenBack, at: number): Post {
+function postOf(
+  order: Order,
+  { providerTxId, feeMinor = 0 }: PayNotice,
+  { taken, deferred, at }: { taken: TakenBack; deferred: bigint; at: number },
+): Post {
   const { rechargeId, userId, provider, priceMinor, cur, coins } = order
   const psp = accounts.provider(provider)
   const price = BigInt(priceMinor)
-  const unspent = (price * BigInt(taken.takenCoin)) / BigInt(coins)
+  const share = (price * BigInt(taken.takenCoin)) / BigInt(coins)
+  const unspent = share < deferred ? share : deferred
   const transfers: Transfer[] = [
     { dr: accounts.paidCoins(userId), cr: accounts.coinsIssued, amount: BigInt(taken.takenCoin) },
     { dr: accounts.bonusCoins(userId), cr: accounts.coinsIssued, amount: BigInt(taken.takenBonusCoin) },

@@ -6,7 +6,8 @@
  *                                 ext.psp.<provider> -> plat.deferred, coin.issued -> user.<id>.coin.paid and .bonus, and the fee
  *     wallet.changed              to all sessions of the user
  *
- * A provider that takes a payment back says so in the same way (`charged_back`): `chargeback.ts`.
+ * A provider that takes a payment back says so in the same way (`charged_back`), with its number of the payment that was credited:
+ * `chargeback.ts`.
  *
  * Safe to repeat: the key in the ledger is (user, `recharge`, rechargeId), so a callback that comes five times, at once or over a crash,
  * credits once and is answered 200 each time. What cannot be written now is answered 503: the provider comes again. What must not be
@@ -61,6 +62,7 @@ const outcomes = {
   bad_reference: { status: 403, msg: 'the reference is not one of ours' },
   mismatch: { status: 403, msg: 'amount or currency are not those of the order' },
   expired: { status: 403, msg: 'the order is over' },
+  other_payment: { status: 403, msg: 'another payment of this order was credited' },
   not_credited: { status: 409, msg: 'this order was not credited, or not yet' },
   unavailable: { status: 503, msg: 'cannot be written now, come again' },
 } as const
@@ -215,7 +217,10 @@ export class Payments {
   async #takeBack(order: Order, notice: PayNotice, about: object): Promise<PayOutcome> {
     const { ledger, clock, log } = this.#parts
     // Whether it comes before the payment itself, or belongs to one that was refused: the provider comes again, and people read the line.
-    if (!(await ledger.reads.row(order.rechargeId))) return this.#refuseSigned('not_credited', about)
+    const credited = await ledger.reads.row(order.rechargeId)
+    if (!credited) return this.#refuseSigned('not_credited', about)
+    // A second payment of the order brought no coins: that it goes back takes none.
+    if (credited.event?.d['providerTxId'] !== notice.providerTxId) return this.#refuseSigned('other_payment', about)
     this.#checkOpen()
     const { isNew, ...taken } = await chargeBack(ledger, { order, notice, at: clock.now() })
     if (!isNew) return 'replayed'

@@ -305,6 +305,46 @@ describe('a chargeback', () => {
     expect(frozen?.d.reason).toContain(rechargeId)
   })
 
+  it('names the payment that was credited: that of a second payment of the order is refused, and takes nothing', async () => {
+    const ann = await connect('ann')
+    const { rechargeId, reference } = await orderAt(ann)
+    expect(await outcome(noticeOf(reference))).toEqual([200, 'credited'])
+    expect(await outcome(noticeOf(reference, { providerTxId: 'b-2' }))).toEqual([200, 'paid_twice'])
+    lines.length = 0
+    expect(await outcome(noticeOf(reference, { state: 'charged_back', providerTxId: 'b-2' }))).toEqual([403, 'other_payment'])
+    expect(await purse('ann')).toEqual([300, 15])
+    expect(await ledger().reads.row(`${rechargeId}:freeze`)).toBeUndefined()
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ outcome: 'other_payment', rechargeId, providerTxId: 'b-2' }])
+    expect(await engine.metrics.text()).toMatch(/^livehouse_pay_callbacks_total\{outcome="other_payment"\} 1$/m)
+    expect(await outcome(noticeOf(reference, { state: 'charged_back' }))).toEqual([200, 'charged_back'])
+  })
+
+  it('is written though adjustments have taken out more than coins were sold for', async () => {
+    const ann = await connect('ann')
+    const { rechargeId, reference } = await orderAt(ann)
+    await outcome(noticeOf(reference))
+    // Nothing is left of what coins were sold for: by hand, 10 fen for each coin that was taken.
+    const [deferred = 0] = await balances('plat.deferred')
+    const transfers = [{ dr: 'plat.deferred', cr: 'plat.exp.adjust', amount: BigInt(deferred - 1_000) }]
+    const origin = { actor: 'mia', command: 'test' }
+    const emptied = await ledger().submit({
+      ...{ op: 'post', txId: `emptied-${run}`, at: clock.now(), action: 'adjust', origin, transfers },
+    })
+    expect(emptied.ok).toBe(true)
+    expect(await outcome(noticeOf(reference, { state: 'charged_back' }))).toEqual([200, 'charged_back'])
+    expect((await rowOf(`${rechargeId}:chargeback`)).legs).toMatchObject([
+      { amount: 300n },
+      { amount: 15n },
+      { dr: 'plat.deferred', cr: 'ext.psp.bank', amount: 1_000n },
+      { dr: 'plat.exp.chargeback', cr: 'ext.psp.bank', amount: 2_000n },
+    ])
+    expect(await balances('plat.deferred')).toEqual([0])
+    expect(await purse('ann')).toEqual([0, 0])
+    await soundBooks()
+    const back = [{ dr: 'plat.exp.adjust', cr: 'plat.deferred', amount: BigInt(deferred) }]
+    await ledger().submit({ op: 'post', txId: `back-${run}`, at: clock.now(), action: 'adjust', origin, transfers: back })
+  })
+
   it('takes the coins of its own recharge and no more', async () => {
     const ann = await connect('ann')
     await fund('ann', 1_000)

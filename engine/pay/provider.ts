@@ -35,7 +35,7 @@ export interface PayNotice {
   cur: string
   /** `charged_back`: the whole amount went back to whoever paid, by their bank or by the provider. */
   state: 'paid' | 'failed' | 'charged_back'
-  /** Under which the provider keeps it: for people who look into both books. */
+  /** Under which the provider keeps the payment, `charged_back` too: only the payment that was credited is taken back. */
   providerTxId: string
 }
 /** `forged`: not signed by the provider. `stale`: signed too long ago, or for later. `malformed`: signed, but no notice. */

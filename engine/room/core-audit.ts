@@ -36,6 +36,8 @@ export interface AuditColumns extends NewAudit {
 /** An asked row, new or found by its key, and the row that ended it. */
 export interface Asked {
   n: number
+  /** When it was asked for the first time. */
+  at: number
   isNew: boolean
   bodyHash: string | null
   ended: { kind: AuditKind; d: string } | undefined
@@ -145,8 +147,8 @@ export class AuditTables {
   }
 
   #ask(row: NewAudit): Asked {
-    const known = this.#sql.byKey.get(row) as { n: number; bodyHash: string | null } | undefined
-    if (!known) return { n: this.#put(row).n, isNew: true, bodyHash: row.bodyHash, ended: undefined }
+    const known = this.#sql.byKey.get(row) as Pick<Asked, 'n' | 'at' | 'bodyHash'> | undefined
+    if (!known) return { n: this.#put(row).n, at: row.at, isNew: true, bodyHash: row.bodyHash, ended: undefined }
     const ended = this.#sql.endOf.get({ n: known.n }) as { kind: AuditKind; d: string } | undefined
     return { ...known, isNew: false, ended }
   }
@@ -180,7 +182,7 @@ function prepare(db: Database.Database) {
        VALUES (@n, @at, @actor, @action, @target, @kind, @askN, @ik, @bodyHash, @d, @hash)`,
     ),
     byKey: q(
-      `SELECT n, body_hash AS bodyHash FROM admin_audit WHERE actor = @actor AND action = @action AND ik = @ik AND kind = 'asked'`,
+      `SELECT n, at, body_hash AS bodyHash FROM admin_audit WHERE actor = @actor AND action = @action AND ik = @ik AND kind = 'asked'`,
     ),
     endOf: q(`SELECT kind, d FROM admin_audit WHERE ask_n = @n ORDER BY n DESC LIMIT 1`),
     list: q(`SELECT ${auditNames} FROM admin_audit WHERE n > @afterN ORDER BY n LIMIT @limit`),

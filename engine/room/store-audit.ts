@@ -50,6 +50,7 @@ export class AuditStore {
   /** A new asked row, or the one with the same actor, action and key, and how it ended. */
   async ask(row: AuditRow): Promise<{
     n: number
+    at: number
     isNew: boolean
     bodyHash: string | null
     ended: { kind: AuditKind; d: Record<string, unknown> } | undefined
@@ -78,6 +79,12 @@ export class AuditStore {
       Object.assign(chain, page)
       if (chain.broken || rows < pageRows) return chain
     }
+  }
+
+  /** One row of the chain. */
+  async row(n: number): Promise<Awaited<ReturnType<AuditStore['list']>>[number] | undefined> {
+    const [row] = await this.list(n - 1, 1)
+    return row?.n === n ? row : undefined
   }
 
   putRequest(row: MoneyRequest, pendingMax: number): Promise<'made' | 'exists' | 'full'> {

@@ -455,8 +455,9 @@ const killsMax = 4
 function kill(script: Script): void {
   const { world } = script
   if (!killing.get(world) || world.kills >= killsMax) return
-  const what = script.pick(['home', 'process', 'process'] as const)
-  const downMs = randomInt(script.random, script.chance(0.2) ? 3_000 : 300)
+  const what = script.pick(['home', 'process'] as const)
+  // At times back before the ledger has answered what the one before handed to it.
+  const downMs = randomInt(script.random, script.pick([8, 8, 300, 300, 3_000]))
   const stepMs = script.chance(0.5) ? 0 : script.pick([-120_000, -1_000, 90_000, 86_400_000])
   const strike = () => void world.kill(what, { downMs, stepMs })
   // Something is on its way: between the wallet and the disk, or between the disk and the room's log.

@@ -118,9 +118,11 @@ function Actions({ row: { danmaku, own }, room, act, isHost, hasMic }: ActionsPr
             <button
               type="button"
               onClick={() => act(`${name} is invited to the mic.`, () => room.call('mic.invite', { userId }))}
+              aria-label={`Invite ${name} to the mic`}
+              title="Invite to the mic"
               data-testid="invite"
             >
-              Invite to the mic
+              Invite
             </button>
           )}
           <KickButton

@@ -1,4 +1,4 @@
-/** What the live has brought so far: coins given, beans earned, the last gifts, and who gave most. */
+/** What the live has brought so far: coins given, the last gifts, and who gave most; and the beans of all lives, as the wallet has them. */
 import type { Messages, RoomState, RoomView } from 'livehouse/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Board } from '../kit/board.tsx'
@@ -47,12 +47,13 @@ export function EarningsPanel({ live, room, state }: PanelProps) {
           </dd>
         </div>
         <div>
-          <dt title="Your share of all gifts that is not settled yet">Your beans</dt>
+          <dt>Your beans, of all lives</dt>
           <dd>
             <b data-testid="beans">{wallet.name === 'known' ? coinWords(wallet.bean) : '-'}</b>
           </dd>
         </div>
       </dl>
+      <p class="hint">Beans are your share of the gifts that is not settled yet. Bonus coins bring none.</p>
       <h3>Last gifts</h3>
       <ol class="last-gifts" data-testid="last-gifts">
         {rows.map(({ key, from, giftId, name, count, coins: worth, at }) => (

@@ -1,5 +1,5 @@
 /** Going live from this page: which camera or screen, a look at oneself, the figures of what is sent, and the lines of the show. */
-import type { MediaSource, MediaView, RoomMedia, RoomState, RoomView, SendStats, SendView } from 'livehouse/client'
+import type { MediaSource, RoomMedia, RoomState, RoomView, SendStats, SendView } from 'livehouse/client'
 import { useEffect, useState } from 'preact/hooks'
 import { type PageMedia, useStream } from '../kit/media.ts'
 import { Icon, useNow } from '../kit/parts.tsx'
@@ -92,7 +92,7 @@ export function LivePanel({ media, view, room, state, act }: LivePanelProps) {
       {waits !== undefined && !own && (
         <p class="preparing" role="status" data-testid="preparing">
           <span class="spinner" aria-hidden="true" />
-          <span>The media part is being prepared: {waits} This goes on by itself.</span>
+          <span>{waits} Asked again by itself.</span>
         </p>
       )}
       <SourceForm choice={choice} media={media} isLive={own !== undefined} hasLook={look !== undefined} onChoose={choose} />
@@ -413,9 +413,5 @@ function useReady(media: RoomMedia | undefined, state: RoomState): string | unde
     }
   }, [media, isOff, isOpen])
   if (!isOff || isReady || !isOpen) return undefined
-  return media ? (preparing(media.view) ?? 'it starts.') : 'it starts.'
-}
-
-function preparing({ unavailable }: MediaView): string | undefined {
-  return unavailable === undefined ? undefined : /[.!]$/.test(unavailable) ? unavailable : `${unavailable}.`
+  return media?.view.unavailable ?? 'The media part is being prepared.'
 }

@@ -1,6 +1,6 @@
 /**
  * Coins for money: the packages that a plugin sells, and the way to the payment page. Without such a plugin there is no button.
- * What was paid for comes as a change of the wallet, so nothing here waits for it.
+ * What was paid for comes as a change of the wallet, whenever it does; then the dialog says so.
  */
 import { newKey, RefusedError } from 'livehouse/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
@@ -69,6 +69,15 @@ function Packages({ live, offer }: { live: Live; offer: Offer }) {
   const [busy, setBusy] = useState('')
   const [problem, setProblem] = useState('')
   const [payUrl, setPayUrl] = useState<string>()
+  const [arrived, setArrived] = useState(false)
+  const { client } = live
+  useEffect(() => {
+    return client?.on('wallet.changed', ({ reason }) => {
+      if (reason !== 'recharge') return
+      setArrived(true)
+      setPayUrl(undefined)
+    })
+  }, [client])
   // The same package asked for again after a lost answer is the same order.
   const keys = useRef(new Map<string, string>())
   const buy = async (packageId: string) => {
@@ -77,6 +86,7 @@ function Packages({ live, offer }: { live: Live; offer: Offer }) {
     setBusy(packageId)
     setProblem('')
     setPayUrl(undefined)
+    setArrived(false)
     try {
       const provider = offer.providers.includes('fake') ? 'fake' : offer.providers[0]
       const made = await live.client?.command<{ payUrl?: unknown }>('recharge.create', { packageId, provider }, { ik })
@@ -108,7 +118,8 @@ function Packages({ live, offer }: { live: Live; offer: Offer }) {
           </li>
         ))}
       </ul>
-      <p role="status">
+      <p role="status" data-testid="recharge-status">
+        {arrived && 'The payment has arrived: your coins are here.'}
         {payUrl && (
           <>
             The payment page opens in a new tab.{' '}
