@@ -30,6 +30,8 @@ export class ShownTrack {
   endTimer: Timer | undefined
   /** When something went out. */
   sentAtMs = 0
+  /** By layer, which one of the source it shows. */
+  #feeds: readonly number[] = []
   readonly #codec: types.RtpCodecParameters
   readonly #pacer: Pacer
 
@@ -58,19 +60,20 @@ export class ShownTrack {
     return codec.payloadType === this.#codec.payloadType
   }
 
-  /** A layer that its source has is not shown yet. */
+  /** Something of it is not shown yet. */
   get isWaiting(): boolean {
-    return this.outs.slice(0, this.from?.streams).some(({ waits }) => waits)
+    return this.outs.some(({ waits }) => waits)
   }
 
   begin(source: Source): void {
     this.from = source
+    this.#feeds = this.outs.map((_, at) => feedOf(at, this.outs.length, source))
     for (const out of this.outs) out.waits = true
   }
 
-  /** A line with fewer layers feeds the lowest ones; the higher fall silent, and viewers get what there is. */
-  outOf(stream: number): Out | undefined {
-    return this.outs[stream]
+  /** What a layer of the source feeds: of a line with fewer layers the best one feeds all above it too, so that no viewer waits for one. */
+  outsOf(stream: number): readonly Out[] {
+    return this.outs.filter((_, at) => this.#feeds[at] === stream)
   }
 
   send(packet: Buffer, nowMs: number): void {
@@ -83,6 +86,11 @@ export class ShownTrack {
     this.endTimer?.cancel()
     this.producer.close()
   }
+}
+
+/** The only layer of a track takes the best that arrives of a source with several. */
+function feedOf(at: number, outs: number, source: Source): number {
+  return outs === 1 ? source.best : Math.min(at, source.streams - 1)
 }
 
 export async function newTrack(direct: types.DirectTransport, source: Source): Promise<ShownTrack> {

@@ -251,15 +251,17 @@ export class Program {
   }
 
   #sendOn(track: ShownTrack, stream: number, packet: Buffer, now: number): void {
-    const out = track.outOf(stream)
-    if (!out) return
-    if (out.waits) {
-      if (track.kind === 'video' && !isKeyPacket(track.mimeType, packet)) return
-      out.waits = false
-      out.splice.begin(packet, now, track.from?.clockOf(stream))
+    const outs = track.outsOf(stream)
+    for (const [at, out] of outs.entries()) {
+      if (out.waits) {
+        if (track.kind === 'video' && !isKeyPacket(track.mimeType, packet)) continue
+        out.waits = false
+        out.splice.begin(packet, now, track.from?.clockOf(stream))
+      }
+      // Written in place: each but the last has a copy of its own.
+      const next = out.splice.next(at < outs.length - 1 ? Buffer.from(packet) : packet, now)
+      if (next) this.#send(track, next, now)
     }
-    const next = out.splice.next(packet, now)
-    if (next) this.#send(track, next, now)
   }
 
   #send(track: ShownTrack, packet: Buffer, now: number): void {
@@ -345,10 +347,11 @@ export class Program {
     track.begin(source)
     const now = elapsedMs()
     for (const [stream, held] of source.copyHeld()) {
-      const out = track.outOf(stream)
-      if (!out) continue
-      out.waits = false
-      for (const packet of out.splice.replay(held, now, source.clockOf(stream))) this.#send(track, packet, now)
+      for (const out of track.outsOf(stream)) {
+        out.waits = false
+        const own = held.map((packet) => Buffer.from(packet))
+        for (const packet of out.splice.replay(own, now, source.clockOf(stream))) this.#send(track, packet, now)
+      }
     }
     if (!this.#hasTwo) source.forgetHeld()
     if (source.kind === 'video' && track.isWaiting) this.#askKeyFrame(source)

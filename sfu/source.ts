@@ -108,6 +108,14 @@ export class Source {
     return this.#held.map((held, at): [number, Buffer[]] => [at, held.copy()]).filter(([, packets]) => packets.length > 0)
   }
 
+  /** The highest layer that a picture could begin with now; senders leave the high ones out when their line is thin. */
+  get best(): number {
+    return Math.max(
+      0,
+      this.#held.findLastIndex(({ hasKey }) => hasKey),
+    )
+  }
+
   forgetHeld(): void {
     for (const held of this.#held) if (held.size > 0) held.clear()
   }

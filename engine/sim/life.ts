@@ -16,7 +16,11 @@ export interface Life {
   isAlive: boolean
 }
 
-export const never = new Promise<never>(() => {})
+const unanswered = new Promise<never>(() => {})
+/** Neither answered nor, where pages are read, ever at its end. */
+export const never = Object.assign(new Promise<never>(() => {}), {
+  [Symbol.asyncIterator]: () => ({ next: () => unanswered }),
+})
 
 /** Methods answer as long as both who asks and what was asked live. */
 export function mortal<T extends object>(target: T, life: Life): T {
