@@ -122,6 +122,8 @@ async function windDown(script: Script, calm: boolean, isStrict: boolean): Promi
   await checkBoards(world)
   await checkEvents(world)
   for (const viewer of world.live) viewer.socket.cut(0)
+  // A clock that was ahead put its end far away, and until then the room stays.
+  for (const roomId of roomIds) await world.operate(roomId, 'wall.hide', {})
   for (const roomId of roomIds) await world.operate(roomId, 'room.close', {})
   await world.clock.advanceAsync(40_000)
   checkEmpty(world, calm, isStrict)
