@@ -123,15 +123,22 @@ function targetsOf(all: readonly GuardFigures[]): Target[] {
   const runsOf = (place: GuardTask['place']) => all.find((one) => one.place === place)?.runs ?? []
   const [inline] = runsOf('inline')
   const [saturated, ...paced] = runsOf('remote')
+  /** What the generator costs alone: it is no part of the engine. */
+  const alone = (rate: number) => runsOf('none').find((run) => run.rate === rate)?.cpuUs ?? 0
   const targets: Target[] = []
   const add = (what: string, { value, max, unit }: { value: number; max: number; unit: string }) =>
     targets.push({ what, target: `<= ${max} ${unit}`, measured: `${shown(value, 2)} ${unit}`, met: value <= max })
   if (inline) add('a message and inline guard, CPU', { value: inline.cpuUs * 1_000, max: inlineNsMax, unit: 'ns' })
   if (saturated)
-    add('a message and remote guard, CPU, saturated', { value: saturated.cpuUs, max: remoteSaturatedUsMax, unit: 'us' })
+    add('a message and remote guard, CPU, saturated', {
+      value: saturated.cpuUs - alone(0),
+      max: remoteSaturatedUsMax,
+      unit: 'us',
+    })
   for (const { rate, cpuUs, p99Ms = Number.POSITIVE_INFINITY } of paced) {
     add(`remote guard at ${shown(rate, 0)}/s, p99`, { value: p99Ms, max: budgetMs, unit: 'ms' })
-    if (rate >= 20_000) add(`remote guard at ${shown(rate, 0)}/s, CPU a message`, { value: cpuUs, max: remoteUsMax, unit: 'us' })
+    if (rate >= 20_000)
+      add(`remote guard at ${shown(rate, 0)}/s, CPU a message`, { value: cpuUs - alone(rate), max: remoteUsMax, unit: 'us' })
   }
   return targets
 }
