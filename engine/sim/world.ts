@@ -313,8 +313,6 @@ export class World implements ViewerHost {
     await this.homes.start()
     this.trace(`back ${what}`)
     this.isDown = false
-    // Somebody asks at once, or a room would be opened when the ledger has answered long since.
-    for (const roomId of roomIds) void this.homes.call(roomId, { t: 'rank.get', d: { board: 'total' }, actor: operator })
   }
 
   async #killRest(stepMs: number): Promise<void> {
