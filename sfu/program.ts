@@ -217,6 +217,15 @@ export class Program {
     })
   }
 
+  /** What nobody feeds any more ends now, not when its time is over: the show was stopped. */
+  endTracks(): void {
+    for (const [kind, track] of this.#tracks) {
+      if (this.#sources.some((source) => source.kind === kind)) continue
+      this.#tracks.delete(kind)
+      track.close()
+    }
+  }
+
   // ------------------------------------------------------------------ packets
 
   #onPacket(source: Source, packet: Buffer): void {
