@@ -13,6 +13,7 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
+import { openDerived } from './derived.ts'
 import type { JournalRow } from './ops.ts'
 import { legsText } from './rows.ts'
 import { after, type Soon } from './soon.ts'
@@ -175,19 +176,9 @@ function sumIn(sums: Map<string, Sums>, account: string): Sums {
 }
 
 function openFile(file: string): Database.Database {
-  const db = new Database(file, { timeout: 5_000 })
-  try {
-    db.defaultSafeIntegers(true)
-    db.pragma('journal_mode = WAL')
-    // Whole after a crash; what its last transactions lose is read from the journal again.
-    db.pragma('synchronous = NORMAL')
-    const found = Number(db.pragma('user_version', { simple: true }))
-    if (found === 0) db.transaction(() => db.exec(`${ddl} PRAGMA user_version = ${version};`))()
-    return db
-  } catch (error) {
-    db.close()
-    throw error
-  }
+  const db = openDerived(file, { ddl, version })
+  db.defaultSafeIntegers(true)
+  return db
 }
 
 function prepare(db: Database.Database) {

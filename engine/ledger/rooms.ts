@@ -11,6 +11,7 @@
  */
 import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
+import { openDerived } from './derived.ts'
 
 const version = 1
 const ddl = `CREATE TABLE place (id INTEGER PRIMARY KEY, pos INTEGER NOT NULL, tx_id TEXT NOT NULL) STRICT;
@@ -87,20 +88,7 @@ export class RoomIndex {
 
 class OtherJournal extends Error {}
 
-function openFile(file: string): Database.Database {
-  const db = new Database(file, { timeout: 5_000 })
-  try {
-    db.pragma('journal_mode = WAL')
-    // Whole after a crash; what its last transactions lose is read from the journal again.
-    db.pragma('synchronous = NORMAL')
-    const found = Number(db.pragma('user_version', { simple: true }))
-    if (found === 0) db.transaction(() => db.exec(`${ddl} PRAGMA user_version = ${version};`))()
-    return db
-  } catch (error) {
-    db.close()
-    throw error
-  }
-}
+const openFile = (file: string): Database.Database => openDerived(file, { ddl, version })
 
 function prepare(db: Database.Database) {
   return {
