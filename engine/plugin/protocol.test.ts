@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Ask } from './define.ts'
-import { checkText } from './protocol.ts'
+import { askOf, checkItem } from './protocol.ts'
 
 /** Half surrogate pairs, quotes, line separators: whatever a name or a danmaku may hold. */
 const anyText = fc.string({
@@ -24,10 +24,12 @@ const ask: fc.Arbitrary<Ask<unknown>> = fc.record({
   d: fc.oneof(fc.dictionary(anyText, fc.oneof(anyText, fc.jsonValue(), fc.constant(undefined))), fc.jsonValue()),
 })
 
-test('a question reads as JSON.stringify would have written it', () => {
+test('a question comes out of a batch as it went in', () => {
   fc.assert(
-    fc.property(fc.nat({ max: 99 }), ask, (hook, asked) => {
-      expect(JSON.parse(checkText(hook, asked))).toEqual(JSON.parse(JSON.stringify([hook, asked])))
+    fc.property(fc.nat({ max: 99 }), ask, fc.nat(), (hook, asked, batchAt) => {
+      const item = JSON.parse(JSON.stringify(checkItem(hook, asked, batchAt)))
+      expect(item[0]).toBe(hook)
+      expect(askOf(item, batchAt)).toEqual(JSON.parse(JSON.stringify(asked)))
     }),
     { numRuns: 2_000 },
   )

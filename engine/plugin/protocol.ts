@@ -13,12 +13,21 @@ export const resultAllow = 0
 export const resultFailed = -1
 export const resultLate = -2
 
-/** `[hook index, ask]`. */
-export type CheckItem = [hook: number, ask: Ask<unknown>]
+/** An ask in a batch, flat: there is one for each message. `ageMs`: before the `at` of its batch. `flags`: 1 anonymous, 2 bot. */
+export type CheckItem = [
+  hook: number,
+  room: string,
+  ageMs: number,
+  userId: string,
+  name: string,
+  flags: number,
+  ranks: readonly string[] | 0,
+  d: unknown,
+]
 export type CallResult = { ok: true; d?: unknown } | { ok: false; code: string; msg: string; retryAfterMs?: number }
 
 export type ToPlugin =
-  | { k: 'check'; id: number; withinMs: number; items: CheckItem[] }
+  | { k: 'check'; id: number; withinMs: number; at: number; items: CheckItem[] }
   | { k: 'run'; id: number; hook: number; withinMs: number; input: unknown }
   | { k: 'answer'; id: number; result: CallResult }
   /** `pluginSettings` with a version: the newest wins. */
@@ -68,27 +77,16 @@ export function parseFrames(text: string): Record<string, unknown>[] | undefined
 const isFrame = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { k?: unknown }).k === 'string'
 
-/** As `JSON.stringify` writes it, in half of its time: a question to a guard has a known form, and there is one for each message. */
-export function checkText(hook: number, { room, at, from, d }: Ask<unknown>): string {
+/**
+ * A whole batch of these written by one `JSON.stringify` costs 0.56 us an item on two cores of 2026; asks as they are cost 0.93, and
+ * texts put together by hand 1.3, since such a text is a rope that is walked when it is sent.
+ */
+export function checkItem(hook: number, { room, at, from, d }: Ask<unknown>, batchAt: number): CheckItem {
   const { userId, name, anonymous, ranks, bot } = from
-  const rankText = ranks.length === 0 ? '[]' : JSON.stringify(ranks)
-  const botText = bot === undefined ? '' : `,"bot":${bot}`
-  const who = `{"userId":${quoted(userId)},"name":${quoted(name)},"anonymous":${anonymous},"ranks":${rankText}${botText}}`
-  return `[${hook},{"room":${quoted(room)},"at":${at},"from":${who},"d":${fieldsText(d)}}]`
+  return [hook, room, batchAt - at, userId, name, (anonymous ? 1 : 0) | (bot ? 2 : 0), ranks.length === 0 ? 0 : ranks, d]
 }
 
-/** Nothing in it that JSON escapes; half a surrogate pair is escaped too. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const isPlain = /^[^"\\\u0000-\u001f\ud800-\udfff]*$/
-const quoted = (text: string): string => (isPlain.test(text) ? `"${text}"` : JSON.stringify(text))
-
-/** Nearly always a few texts and numbers. */
-function fieldsText(d: unknown): string {
-  if (typeof d !== 'object' || d === null || Array.isArray(d)) return JSON.stringify(d) ?? 'null'
-  let text = ''
-  for (const [name, value] of Object.entries(d)) {
-    const valueText = typeof value === 'string' ? quoted(value) : JSON.stringify(value)
-    if (valueText !== undefined) text += `${text === '' ? '' : ','}${quoted(name)}:${valueText}`
-  }
-  return `{${text}}`
+export function askOf([, room, ageMs, userId, name, flags, ranks, d]: CheckItem, batchAt: number): Ask<unknown> {
+  const from = { userId, name, anonymous: (flags & 1) === 1, ranks: ranks === 0 ? [] : ranks }
+  return { room, at: batchAt - ageMs, from: (flags & 2) === 2 ? { ...from, bot: true } : from, d }
 }

@@ -4,7 +4,7 @@ import { ManualClock, settle } from '../base/clock.ts'
 import type { Channel, ChannelEvents } from './channel.ts'
 import { type AnyPlugin, definePlugin } from './define.ts'
 import { allow, deny } from './hooks.ts'
-import { type FromPlugin, resultFailed, resultLate, type ToPlugin } from './protocol.ts'
+import { checkItem, type FromPlugin, resultFailed, resultLate, type ToPlugin } from './protocol.ts'
 import { Served } from './serve.ts'
 
 /** The engine's side, in the hands of the test. */
@@ -56,7 +56,8 @@ const check = (id: number, ...texts: string[]): ToPlugin => ({
   k: 'check',
   id,
   withinMs: 100,
-  items: texts.map((text) => [0, { room: 'demo', at: 0, from, d: { text } }]),
+  at: 0,
+  items: texts.map((text) => checkItem(0, { room: 'demo', at: 0, from, d: { text } }, 0)),
 })
 const guarding = (run: (text: string) => unknown): Partial<AnyPlugin> => ({
   guards: { 'danmaku.send': { order: 1, budgetMs: 100, onFailure: 'open', run: ({ d }) => run(d.text) as typeof allow } },

@@ -10,8 +10,8 @@ import { CallError } from './context.ts'
 import { type AnyPlugin, Refusal } from './define.ts'
 import { allow } from './hooks.ts'
 import {
+  askOf,
   type CallResult,
-  type CheckItem,
   type FromPlugin,
   isDeeperThan,
   parseFrames,
@@ -141,7 +141,7 @@ export class Served {
   #onFrame(frame: ToPlugin): void {
     switch (frame.k) {
       case 'check':
-        return this.#check(frame.id, frame.withinMs, frame.items)
+        return this.#check(frame)
       case 'run':
         return void this.#run(frame.id, frame.hook, frame.input)
       case 'answer':
@@ -190,7 +190,7 @@ export class Served {
     }
   }
 
-  #check(id: number, withinMs: number, items: CheckItem[]): void {
+  #check({ id, withinMs, at: batchAt, items }: Extract<ToPlugin, { k: 'check' }>): void {
     const results: unknown[] = new Array(items.length)
     let open = 0
     let timer: Timer | undefined
@@ -209,9 +209,10 @@ export class Served {
       this.#failed(error, hook)
     }
     this.#underWay++
-    for (const [at, [hook, ask]] of items.entries()) {
+    for (const [at, item] of items.entries()) {
+      const [hook] = item
       try {
-        const result = this.runner.check(hook, ask)
+        const result = this.runner.check(hook, askOf(item, batchAt))
         if (!(result instanceof Promise)) results[at] = shortened(result)
         else {
           open++
