@@ -69,6 +69,10 @@ export function accountKind(name: string): AccountKind | undefined {
   return kind
 }
 
+const earningsPattern = /\.bean\.pending$/
+/** Where a streamer or a guild gets beans. */
+export const isEarnings = (account: string): boolean => earningsPattern.test(account) && accountKind(account) !== undefined
+
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/
 function id(text: string): string {
   if (!idPattern.test(text)) throw new Error(`not an id for an account: ${JSON.stringify(text).slice(0, 80)}`)

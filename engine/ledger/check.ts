@@ -6,8 +6,8 @@
  *
  * What passes can be decided and written; whether there is money for it is not asked here.
  */
-import { accountKind } from './accounts.ts'
-import type { LedgerErrorCode, Transfer } from './ops.ts'
+import { accountKind, isEarnings } from './accounts.ts'
+import type { Charge, LedgerErrorCode, Transfer } from './ops.ts'
 import { type SplitTerms, termsProblem } from './split.ts'
 
 /** Balances and sums stay within what SQLite and Postgres can hold: 2^63 - 1. */
@@ -44,6 +44,11 @@ export function opProblem(op: unknown): OpProblem | undefined {
   if (!isFields(op)) return badOp('an op is an object')
   if (op['op'] === 'expire') return expireProblem(op)
   return entryProblem(op) ?? contentProblem(op)
+}
+
+/** Of a charge whose shape and whose accounts were found sound in another one: what is its own. */
+export function sentProblem(op: Charge): OpProblem | undefined {
+  return entryProblem(op as unknown as Fields) ?? (isAmount(op.value) ? undefined : badAmount(op.value))
 }
 
 function expireProblem({ at, limit }: Fields): OpProblem | undefined {
@@ -129,8 +134,7 @@ function isWindow(window: unknown): boolean {
 
 const walletPattern = /^user\.([A-Za-z0-9_-]{1,64})\.coin\.(?:paid|bonus)$/
 const sinkPattern = /^(?:coin\.spent|escrow)\./
-const earningsPattern = /\.bean\.pending$/
-const isEarnings = (name: unknown) => isMatch(name, earningsPattern) && kindOf(name) !== undefined
+const isEarningsName = (name: unknown) => typeof name === 'string' && isEarnings(name)
 
 /** Narrow on purpose: the template comes from a plugin, and a payer like `coin.issued` would make coins out of nothing. */
 function chargeProblem(op: Fields): OpProblem | undefined {
@@ -139,8 +143,8 @@ function chargeProblem(op: Fields): OpProblem | undefined {
   const problem = payersProblem(payFrom)
   if (problem) return problem
   if (!isMatch(sink, sinkPattern) || kindOf(sink)?.ledger !== 'COIN') return badAccount(sink)
-  if (!isEarnings(streamer)) return badAccount(streamer)
-  if (guild !== undefined && !isEarnings(guild)) return badAccount(guild)
+  if (!isEarningsName(streamer)) return badAccount(streamer)
+  if (guild !== undefined && !isEarningsName(guild)) return badAccount(guild)
   if (!isText(contractVersion)) return badOp(`contractVersion: ${shown(contractVersion)}`)
   if (!isText(catalogVersion)) return badOp(`catalogVersion: ${shown(catalogVersion)}`)
   if (!isFields(terms)) return badOp('terms')

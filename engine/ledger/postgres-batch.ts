@@ -7,10 +7,11 @@
  * Texts are joined by line ends, which none of them has (JSON writes them as \n, names and keys have no control characters). Quoting
  * them as elements of an array would cost each gift 25 us, more than all the rest of it.
  */
-import { accountKind } from './accounts.ts'
+
+import type { NewRow } from './new-row.ts'
 import { type Statement, statement } from './postgres-connection.ts'
 import { legsText } from './rows.ts'
-import type { Decided, NewRow } from './rules.ts'
+import type { Decided } from './rules.ts'
 
 type Cell = bigint | number | string | null | undefined
 interface Column<Row> {
@@ -23,7 +24,6 @@ interface Table<Row> {
   columns: readonly Column<Row>[]
   onConflict: string
 }
-type Written<Map> = Map extends ReadonlyMap<infer Key, infer Value> ? readonly [Key, Value] : never
 
 const column = <Row>(name: string, type: Column<Row>['type'], of: (row: Row) => Cell): Column<Row> => ({ name, type, of })
 const overwrite = (key: string, ...names: string[]): string =>
@@ -32,16 +32,16 @@ const overwrite = (key: string, ...names: string[]): string =>
 const journal: Table<NewRow> = {
   name: 'journal',
   columns: [
-    column('pos', 'bigint', ({ row }) => row.pos),
-    column('tx_id', 'text', ({ row }) => row.txId),
-    column('at', 'bigint', ({ row }) => row.at),
-    column('action', 'text', ({ row }) => row.action),
-    column('actor', 'text', ({ row }) => row.actor),
-    column('command', 'text', ({ row }) => row.command),
-    column('ik', 'text', ({ row }) => row.ik),
-    column('body_hash', 'text', ({ row }) => row.bodyHash),
-    column('room_id', 'text', ({ row }) => row.roomId),
-    column('live_id', 'text', ({ row }) => row.liveId),
+    column('pos', 'bigint', ({ pos }) => pos),
+    column('tx_id', 'text', ({ txId }) => txId),
+    column('at', 'bigint', ({ at }) => at),
+    column('action', 'text', ({ action }) => action),
+    column('actor', 'text', ({ actor }) => actor),
+    column('command', 'text', ({ command }) => command),
+    column('ik', 'text', ({ ik }) => ik),
+    column('body_hash', 'text', ({ bodyHash }) => bodyHash),
+    column('room_id', 'text', ({ roomId }) => roomId),
+    column('live_id', 'text', ({ liveId }) => liveId),
     column('legs', 'json', ({ text }) => text.legs),
     column('facts', 'json', ({ text }) => text.facts),
     column('event', 'json', ({ text }) => text.event),
@@ -49,16 +49,16 @@ const journal: Table<NewRow> = {
   ],
   onConflict: '',
 }
-const balances: Table<Written<Decided['balances']>> = {
+const balances: Table<Decided['balances'][number]> = {
   name: 'balances_',
   columns: [
-    column('account', 'text', ([account]) => account),
-    column('ledger', 'text', ([account]) => accountKind(account)?.ledger),
-    column('normal', 'text', ([account]) => accountKind(account)?.normal),
-    column('debits', 'bigint', ([, { debits }]) => debits),
-    column('credits', 'bigint', ([, { credits }]) => credits),
-    column('pending_debits', 'bigint', ([, { pendingDebits }]) => pendingDebits),
-    column('pending_credits', 'bigint', ([, { pendingCredits }]) => pendingCredits),
+    column('account', 'text', ({ account }) => account),
+    column('ledger', 'text', ({ ledger }) => ledger),
+    column('normal', 'text', ({ isDebit }) => (isDebit ? 'debit' : 'credit')),
+    column('debits', 'bigint', ({ debits }) => debits),
+    column('credits', 'bigint', ({ credits }) => credits),
+    column('pending_debits', 'bigint', ({ pendingDebits }) => pendingDebits),
+    column('pending_credits', 'bigint', ({ pendingCredits }) => pendingCredits),
   ],
   onConflict: overwrite('account', 'debits', 'credits', 'pending_debits', 'pending_credits'),
 }
@@ -75,12 +75,12 @@ const holds: Table<Decided['holds'][number]> = {
 const payers: Table<Decided['payers'][number]> = {
   name: 'payers',
   columns: [
-    column('payer', 'text', ({ payer }) => payer),
-    column('is_frozen', 'bigint', ({ isFrozen }) => (isFrozen ? 1 : 0)),
-    column('minute_at', 'bigint', ({ minuteAt }) => minuteAt),
-    column('minute_coins', 'bigint', ({ minuteCoins }) => minuteCoins),
-    column('day_at', 'bigint', ({ dayAt }) => dayAt),
-    column('day_coins', 'bigint', ({ dayCoins }) => dayCoins),
+    column('payer', 'text', ({ payer: { payer } }) => payer),
+    column('is_frozen', 'bigint', ({ payer: { isFrozen } }) => (isFrozen ? 1 : 0)),
+    column('minute_at', 'bigint', ({ payer: { minuteAt } }) => minuteAt),
+    column('minute_coins', 'bigint', ({ payer: { minuteCoins } }) => minuteCoins),
+    column('day_at', 'bigint', ({ payer: { dayAt } }) => dayAt),
+    column('day_coins', 'bigint', ({ payer: { dayCoins } }) => dayCoins),
   ],
   onConflict: overwrite('payer', 'is_frozen', 'minute_at', 'minute_coins', 'day_at', 'day_coins'),
 }
@@ -89,7 +89,7 @@ export function batchValues(epoch: bigint, decided: Decided): (bigint | string)[
   return [
     epoch,
     ...valuesOf(journal, decided.rows),
-    ...valuesOf(balances, [...decided.balances]),
+    ...valuesOf(balances, decided.balances),
     ...valuesOf(holds, decided.holds),
     ...valuesOf(payers, decided.payers),
   ]

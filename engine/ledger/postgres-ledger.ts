@@ -118,7 +118,7 @@ export class PostgresLedger implements AsyncLedgerStorage {
       throw isTaken ? new Error('another writer has written into this ledger') : error
     }
     if (answer?.writers !== 1n) throw new Error('another writer has taken this ledger over')
-    for (const { row } of decided.rows) if (row.txId > this.#lastTxId) this.#lastTxId = row.txId
+    for (const { txId } of decided.rows) if (txId > this.#lastTxId) this.#lastTxId = txId
   }
 
   async lastPos(): Promise<number> {

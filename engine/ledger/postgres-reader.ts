@@ -8,6 +8,7 @@
  * One question at a time: whoever asks waits for the answer.
  */
 import type { Ledger } from './accounts.ts'
+import { zeroBalance } from './cells.ts'
 import type { JournalRow } from './ops.ts'
 import type { Payer } from './payers.ts'
 import {
@@ -18,7 +19,6 @@ import {
   statement,
 } from './postgres-connection.ts'
 import { type BalanceColumns, type JournalColumns, type PayerColumns, toBalance, toPayer, toRow } from './rows.ts'
-import { zeroBalance } from './rules.ts'
 import {
   type AccountBalance,
   type AuditAsk,

@@ -1,6 +1,6 @@
 /**
  * The queue in front of the one writer: a promise for each op, one batch at the writer while the next one gathers (at most 512 ops), so
- * that a lone gift costs one fsync and a thousand at once cost a few.
+ * that a lone gift costs one fsync and a thousand at once cost a few. Under load the next one waits at the writer already.
  *
  *     const result = await ledger.submit({ op: 'charge', txId, ... })   // committed and on disk, or refused
  *
@@ -63,6 +63,10 @@ export interface QueueOptions {
 }
 
 const batchMax = 512
+/** At the writer, answered in order. The second goes while the first is worked on, so that neither thread waits for the other... */
+const batchesMax = 2
+/** ...but only with so many ops: a small one would cost a commit that the next could have shared. */
+const earlyMin = 256
 const queueMaxDefault = 20_000
 const probeMsMin = 250
 const probeMsMax = 10_000
@@ -82,7 +86,8 @@ export class LedgerQueue {
   readonly #queueMax: number
   #queue: Waiting[] = []
   #inFlight = 0
-  #isPumping = false
+  #batches = 0
+  #isWoken = false
   #state: LedgerState = 'open'
   #reason = ''
   #probeMs = probeMsMin
@@ -157,26 +162,37 @@ export class LedgerQueue {
   async #flush(): Promise<void> {
     this.#probe?.cancel()
     this.#setState('closed', 'it was closed')
-    if (this.#isPumping) await new Promise<void>((resolve) => (this.#onIdle = resolve))
+    if (this.#batches > 0 || this.#queue.length > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
     await this.#writer.close()
   }
 
   /** Starts in a microtask, so that the ops of one turn share a commit. */
   #pump(): void {
-    if (this.#isPumping) return
-    this.#isPumping = true
-    queueMicrotask(() => void this.#run())
+    if (this.#isWoken) return
+    this.#isWoken = true
+    queueMicrotask(() => {
+      this.#isWoken = false
+      this.#send()
+    })
   }
 
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0) await this.#runBatch(this.#queue.splice(0, batchMax))
-    this.#isPumping = false
-    this.#onIdle?.()
+  #send(): void {
+    while (this.#queue.length >= (this.#batches === 0 ? 1 : earlyMin) && this.#batches < batchesMax)
+      void this.#runBatch(this.#queue.splice(0, batchMax))
   }
 
   async #runBatch(batch: Waiting[]): Promise<void> {
+    this.#batches++
+    this.#inFlight += batch.length
+    await this.#answerBatch(batch)
+    this.#batches--
+    this.#inFlight -= batch.length
+    this.#send()
+    if (this.#batches === 0) this.#onIdle?.()
+  }
+
+  async #answerBatch(batch: Waiting[]): Promise<void> {
     if (this.#state === 'unavailable') return this.#rejectAll(batch, false)
-    this.#inFlight = batch.length
     try {
       this.#settle(batch, await this.#writer.run(batch.map(({ op }) => op)))
     } catch (error) {
@@ -185,8 +201,6 @@ export class LedgerQueue {
         this.#fail(textOf(error))
         this.#rejectAll(batch, true)
       }
-    } finally {
-      this.#inFlight = 0
     }
   }
 

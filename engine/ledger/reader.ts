@@ -8,11 +8,11 @@
  */
 import Database from 'better-sqlite3'
 import type { Ledger } from './accounts.ts'
+import { zeroBalance } from './cells.ts'
 import type { JournalRow } from './ops.ts'
 import type { Payer } from './payers.ts'
 import { RoomIndex } from './rooms.ts'
 import { type BalanceColumns, type JournalColumns, type PayerColumns, toBalance, toPayer, toRow } from './rows.ts'
-import { zeroBalance } from './rules.ts'
 import {
   type AccountBalance,
   type AuditAsk,

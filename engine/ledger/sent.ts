@@ -30,6 +30,8 @@ type Shape = readonly [
 
 export interface PackedOps {
   shapes: readonly Shape[]
+  /** Rooms, lives, streamers and guilds, each once: the thread reads a text and works out its hash once then. */
+  names: readonly string[]
   /** An op is `fieldsOfOne` cells that begin with the place of its shape, or -1 and the op. */
   cells: readonly unknown[]
 }
@@ -38,6 +40,19 @@ export type PackedAsk = { packed: PackedOps } | { reopen: true }
 export interface PackedAnswer {
   results: PackedResults
   pos: number
+}
+
+/** A shape in the thread, with what is found out about it once a batch. */
+export class SentShape {
+  readonly fields: Shape
+  /** A charge of this shape was found well formed. */
+  isSound = false
+  /** The end of their facts, which is the same for all of them. */
+  factsTail: string | undefined
+
+  constructor(fields: Shape) {
+    this.fields = fields
+  }
 }
 
 /** A charge as it came: the end of its two texts is written when its id and its balance stand in them. */
@@ -58,24 +73,26 @@ export class SentCharge implements Charge {
   readonly contractVersion: string
   readonly catalogVersion: string
   readonly spend: Spend | undefined
+  readonly shape: SentShape
   readonly #event: string | undefined
   readonly #reply: string
 
-  constructor(shape: Shape, cells: readonly unknown[], from: number) {
-    const [action, command, sink, terms, contractVersion, catalogVersion, spend] = shape
-    const cell = <T>(n: number) => cells[from + n] as T
-    this.txId = cell(1)
-    this.at = cell(2)
-    this.origin = { actor: cell(3), command, ik: cell(4), bodyHash: cell(5) }
-    this.roomId = cell(6)
-    this.liveId = cell(7)
-    this.value = BigInt(cell<number>(8))
-    const second = cell<string | undefined>(10)
-    this.payFrom = second === undefined ? [cell(9)] : [cell(9), second]
-    this.streamer = cell(11)
-    this.guild = cell(12)
-    this.#event = cell(13)
-    this.#reply = cell(14)
+  constructor(shape: SentShape, { cells, names }: Pick<PackedOps, 'cells' | 'names'>, from: number) {
+    const [action, command, sink, terms, contractVersion, catalogVersion, spend] = shape.fields
+    this.txId = cells[from + 1] as string
+    this.at = cells[from + 2] as number
+    const ik = cells[from + 4] as string | undefined
+    this.origin = { actor: cells[from + 3] as string, command, ik, bodyHash: cells[from + 5] as string | undefined }
+    this.roomId = names[cells[from + 6] as number]
+    this.liveId = names[cells[from + 7] as number]
+    this.value = BigInt(cells[from + 8] as number)
+    const [first, second] = [cells[from + 9] as string, cells[from + 10] as string | undefined]
+    this.payFrom = second === undefined ? [first] : [first, second]
+    this.streamer = names[cells[from + 11] as number] as string
+    this.guild = names[cells[from + 12] as number]
+    this.#event = cells[from + 13] as string | undefined
+    this.#reply = cells[from + 14] as string
+    this.shape = shape
     this.action = action
     this.sink = sink
     this.terms = terms
@@ -97,18 +114,36 @@ const fieldsOfOne = 15
 
 // ------------------------------------------------------------------ here
 
+/** As they grow. */
+class Packing implements PackedOps {
+  readonly shapes: Shape[] = []
+  readonly names: string[] = []
+  readonly cells: unknown[] = []
+  readonly #places = new Map<string, number>()
+
+  /** Place among `names`; -1 of none. */
+  place(name: string | undefined): number {
+    if (name === undefined) return -1
+    const known = this.#places.get(name)
+    if (known !== undefined) return known
+    const place = this.names.push(name) - 1
+    this.#places.set(name, place)
+    return place
+  }
+}
+
 export function packOps(ops: readonly LedgerOp[]): PackedOps {
-  const shapes: Shape[] = []
-  const cells: unknown[] = []
-  for (const op of ops) if (!packed(op, shapes, cells)) cells.push(-1, op)
-  return { shapes, cells }
+  const packing = new Packing()
+  for (const op of ops) if (!packed(op, packing)) packing.cells.push(-1, op)
+  const { shapes, names, cells } = packing
+  return { shapes, names, cells }
 }
 
 const isString = (value: unknown): value is string => typeof value === 'string'
 const isStringOrNone = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string'
 const shapesMax = 16
 
-function packed(op: LedgerOp, shapes: Shape[], cells: unknown[]): boolean {
+function packed(op: LedgerOp, packing: Packing): boolean {
   if (op?.op !== 'charge') return false
   const { txId, at, origin, roomId, liveId, value, payFrom, streamer, guild, event, reply } = op
   const [first, second] = Array.isArray(payFrom) ? payFrom : []
@@ -119,10 +154,10 @@ function packed(op: LedgerOp, shapes: Shape[], cells: unknown[]): boolean {
   const { actor, ik, bodyHash } = origin
   if (!isString(actor) || !isStringOrNone(ik) || !isStringOrNone(bodyHash)) return false
   const texts = textsOf(event, reply)
-  const shape = texts && shapeOf(op, shapes)
+  const shape = texts && shapeOf(op, packing.shapes)
   if (!texts || shape === undefined) return false
-  cells.push(shape, txId, at, actor, ik, bodyHash, roomId, liveId, Number(value), first, second, streamer, guild)
-  cells.push(texts.event, texts.reply)
+  packing.cells.push(shape, txId, at, actor, ik, bodyHash, packing.place(roomId), packing.place(liveId), Number(value))
+  packing.cells.push(first, second, packing.place(streamer), packing.place(guild), texts.event, texts.reply)
   return true
 }
 const safeMax = BigInt(Number.MAX_SAFE_INTEGER)
@@ -210,11 +245,13 @@ export function unpackResults(ops: readonly LedgerOp[], cells: PackedResults): L
 
 // ------------------------------------------------------------------ in the thread
 
-export function unpackOps({ shapes, cells }: PackedOps): LedgerOp[] {
+export function unpackOps(packed: PackedOps): LedgerOp[] {
+  const { shapes, cells } = packed
   const ops: LedgerOp[] = []
+  const sent = shapes.map((fields) => new SentShape(fields))
   for (let from = 0; from < cells.length; ) {
-    const shape = shapes[cells[from] as number]
-    ops.push(shape ? new SentCharge(shape, cells, from) : (cells[from + 1] as LedgerOp))
+    const shape = sent[cells[from] as number]
+    ops.push(shape ? new SentCharge(shape, packed, from) : (cells[from + 1] as LedgerOp))
     from += shape ? fieldsOfOne : 2
   }
   return ops

@@ -4,9 +4,9 @@
  *     const rows = await source.journalAfter(pos, 500)
  */
 import { accountKind, type Ledger } from './accounts.ts'
+import { availableOf } from './cells.ts'
 import type { Balance, JournalRow } from './ops.ts'
 import type { Payer } from './payers.ts'
-import { availableOf } from './rules.ts'
 import type { Soon } from './soon.ts'
 
 export const pageMax = 1_000
