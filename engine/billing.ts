@@ -10,7 +10,7 @@ import { accounts } from './ledger/accounts.ts'
 import type { Billing } from './live/billing.ts'
 import { type Adjustment, type ByWhom, Desk, type DeskAnswer, type DeskParts } from './pay/desk.ts'
 import { isPaymentsOpen } from './pay/open.ts'
-import type { PluginHost } from './plugin/host.ts'
+import type { PluginHost } from './plugin/host/host.ts'
 
 export interface EngineBilling extends Billing {
   refundGift(txId: string, whom: ByWhom): Promise<DeskAnswer>

@@ -273,6 +273,21 @@ describe('the option table', () => {
     expect(problemOf({ env: { LIVEHOUSE_DATABASE_URL: 'mysql://host/db' } })).toMatch(/not shown.*postgres:\/\/user/)
   })
 
+  it('is found where platforms put it, and by our own name before', () => {
+    const [theirs, ours] = ['postgres://host/theirs', 'postgres://host/ours']
+    expect(load({ env: { DATABASE_URL: theirs } }).databaseUrl).toBe(theirs)
+    expect(load({ env: { DATABASE_URL: theirs, LIVEHOUSE_DATABASE_URL: ours } }).databaseUrl).toBe(ours)
+    // SQLite, whatever the platform offers.
+    expect(load({ env: { DATABASE_URL: theirs, LIVEHOUSE_DATABASE_URL: '' } }).databaseUrl).toBe('')
+    expect(problemOf({ env: { DATABASE_URL: 'mysql://me:hunter2@host/db' } })).toMatch(/^DATABASE_URL: the value \(not shown\)/)
+    expect(load({ env: { NATS_URL: 'nats://theirs' } }).natsUrl).toBe('nats://theirs')
+    const aliases = describeOptions().filter(({ alias }) => alias !== '')
+    expect(aliases.map(({ name, alias }) => [name, alias])).toEqual([
+      ['databaseUrl', 'DATABASE_URL'],
+      ['natsUrl', 'NATS_URL'],
+    ])
+  })
+
   it('is used by no other name in the docs', () => {
     const known = new Set([...names.map(envName), 'LIVEHOUSE_CONFIG', pluginTokenEnv])
     for (const page of ['README.md', 'engine/README.md', 'engine/DEPENDENCIES.md']) {

@@ -1,8 +1,8 @@
 /**
  * Every option of the engine, from one schema: defaults, then the file, then the environment, then flags.
  *
- * `tickMsMax` is `LIVEHOUSE_TICK_MS_MAX` in the environment and `--tick-ms-max` as a flag. An unknown option or a bad value
- * stops the start with its name, the value, the allowed range and the nearest right name. Units and bounds stand last in a name.
+ * `tickMsMax` is `LIVEHOUSE_TICK_MS_MAX` in the environment and `--tick-ms-max` as a flag; what hosting platforms set by names of their
+ * own (`DATABASE_URL`, `NATS_URL`) is read too, and the name of ours wins. An unknown option or a bad value stops the start with its name, the value, the allowed range and the nearest right name. Units and bounds stand last in a name.
  *
  *   const config = loadConfig({ argv: process.argv.slice(3), env: process.env })     what `livehouse serve` does
  *   const config = configFrom({ port: 0, dataDir: folder })                           defaults but for these, for embedding
@@ -115,6 +115,7 @@ export const optionSchema = Type.Object(
     giftsPerUserPerSMax: int(20, 1, 1_000, 'Gifts of one user in one room per second.'),
     worldBannerCoin: int(10_000, 0, 1_000_000_000, 'A gift or combo worth this much is shown in every open room. 0: none.'),
     boardOffsetMinutes: int(0, -840, 840, 'Midnight of the daily boards, in minutes east of UTC.'),
+    boardMembersMax: int(10_000, 100, 10_000_000, 'First of each board of a room that are kept in memory; the rest is on disk.'),
     boardsKeepDays: int(400, 1, 36_500, 'How long boards of past days, weeks and lives can be asked for.'),
 
     // media
@@ -123,7 +124,15 @@ export const optionSchema = Type.Object(
     mediaAnnouncedAddress: text('', 'What clients are told instead, behind an address translation. Empty: mediaListenIp.'),
     mediaPortBase: int(0, 0, 65_000, 'First of the media ports, one a worker, UDP and TCP. 0: any that is free.'),
     mediaWorkers: int(0, 0, 256, 'Media workers. 0: one a core.'),
-    mediaBitrateMax: int(8_000_000, 100_000, 100_000_000, 'Bits per second of one publisher.'),
+    mediaProfile: Type.Unsafe<'720p30' | '1080p30' | '1080p60' | '2160p30'>(
+      Type.String({
+        default: '1080p30',
+        pattern: '^(720p30|1080p30|1080p60|2160p30)$',
+        description:
+          'The best picture that a publisher may send, 2160p30 being 4K: 4, 8, 12 or 25 Mbit/s with all layers and sound.',
+      }),
+    ),
+    mediaBitrateMax: int(0, 0, 100_000_000, 'Bits per second of one publisher, whatever the profile. 0: those of mediaProfile.'),
     mediasoupWorkerBin: text('', 'A media worker of your own. Empty: fetched, or built from its sources once.'),
     iceServers: text(
       '[]',
@@ -217,12 +226,16 @@ const configEnv = 'LIVEHOUSE_CONFIG'
 /** No option: what `livehouse plugin run` proves itself with. It may be exported beside any command. */
 export const pluginTokenEnv = 'LIVEHOUSE_PLUGIN_TOKEN'
 const otherEnv = [configEnv, pluginTokenEnv]
+/** The names under which platforms hand out what they run. */
+const aliasEnv: Readonly<Record<string, OptionName>> = { DATABASE_URL: 'databaseUrl', NATS_URL: 'natsUrl' }
 const configFlag = '--config'
 
 export type OptionType = 'integer' | 'boolean' | 'string'
 export type OptionInfo = {
   name: OptionName
   env: string
+  /** Another name in the environment; empty: none. */
+  alias: string
   /** Empty for `secret` and `databaseUrl`: flags can be read by everybody on the machine. */
   flag: string
   type: OptionType
@@ -237,6 +250,7 @@ export function describeOptions(): OptionInfo[] {
   return names.map((name) => ({
     name,
     env: envName(name),
+    alias: Object.keys(aliasEnv).find((written) => aliasEnv[written] === name) ?? '',
     flag: hidden.includes(name) ? '' : flagName(name),
     type: options[name].type as OptionType,
     default: options[name].default as OptionInfo['default'],
@@ -353,6 +367,10 @@ function readFile(path: string, mustExist: boolean): Reading {
 
 function readEnv(env: NodeJS.ProcessEnv): Reading {
   const into = reading()
+  for (const [written, name] of Object.entries(aliasEnv)) {
+    const value = env[written]
+    if (value !== undefined && env[envName(name)] === undefined) take(into, name, written, parsed(name, value))
+  }
   for (const [written, value] of Object.entries(env)) {
     if (!written.startsWith('LIVEHOUSE_') || otherEnv.includes(written) || value === undefined) continue
     const name = byEnv.get(written)

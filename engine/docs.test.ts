@@ -13,7 +13,7 @@ test('REFERENCE.md is what `npm run docs` writes', () => {
 
 test('every code that a plugin or an operator can be refused with is in it', () => {
   const sources = ['engine/plugin', 'engine/admin'].flatMap((folder) =>
-    readdirSync(`${root}/${folder}`)
+    readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
       .map((name) => read(`${folder}/${name}`)),
   )

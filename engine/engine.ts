@@ -28,7 +28,7 @@ import { loadSecret } from './edge/tokens.ts'
 import { type OpenLedger, openLedger } from './ledger/open.ts'
 import { SignalHttp } from './media/http.ts'
 import type { Media } from './media/media.ts'
-import { exportMedia } from './media/numbers.ts'
+import { exportMedia, exportMic } from './media/numbers.ts'
 import { mediaOf } from './media/start.ts'
 import { exportMetrics } from './metrics.ts'
 import { expireHolds } from './pay/expiry.ts'
@@ -36,14 +36,14 @@ import { Facts } from './pay/facts.ts'
 import { paymentsAlert } from './pay/open.ts'
 import type { PayProvider } from './pay/provider.ts'
 import { startPayments } from './pay/start.ts'
-import { remoteSecret, startRemote } from './plugin/attach-remote.ts'
+import type { Guards } from './plugin/checks/guards.ts'
+import { PluginDbs } from './plugin/db/plugin-dbs.ts'
 import type { AnyPlugin } from './plugin/define.ts'
-import type { Guards } from './plugin/guards.ts'
-import { PluginHost } from './plugin/host.ts'
-import { PluginDbs } from './plugin/plugin-dbs.ts'
+import { PluginHost } from './plugin/host/host.ts'
+import { remoteSecret, startRemote } from './plugin/remote/attach-remote.ts'
 import { DeliveryAccounts } from './room/account.ts'
 import type { Actor, Answer } from './room/call.ts'
-import { newMeters } from './room/home.ts'
+import { newMeters } from './room/home-parts.ts'
 import { Homes } from './room/homes.ts'
 import { engineUserId } from './room/rights.ts'
 import { Scheduler } from './room/scheduler.ts'
@@ -154,8 +154,8 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
   const scheduler = new Scheduler(clock, (error) => onError(error, 'scheduler'))
   stops.push(() => scheduler.stop())
   const meters = newMeters()
-  const onBroken = paymentsAlert(log)
-  const ledger = config.money
+  const onBroken = paymentsAlert(log, () => ledger?.audit.state.broken ?? 0)
+  const ledger: OpenLedger | undefined = config.money
     ? await openLedger({ dir: config.dataDir, databaseUrl: config.databaseUrl || undefined, clock, log, onBroken })
     : undefined
   ledger?.audit.start()
@@ -270,6 +270,7 @@ async function build({ config, clock, random, env, plugins, payProviders, log, s
 
   exportMetrics(metrics, { accounts, edge, homes, meters, store, addresses, dbs, ledger })
   exportMedia(metrics, media, meters.stream)
+  exportMic(metrics, meters.mic)
   const admin = await startAdmin({
     ...{ config, clock, secret, homes, edge, accounts, metrics, store, log, newId, host, remote, ledger, billing, media },
   })

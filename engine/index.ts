@@ -6,5 +6,5 @@
  */
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { type Engine, type EngineParts, startEngine } from './engine.ts'
-export type { PluginHost } from './plugin/host.ts'
-export type { PluginInfo } from './plugin/plugin-info.ts'
+export type { PluginHost } from './plugin/host/host.ts'
+export type { PluginInfo } from './plugin/host/plugin-info.ts'

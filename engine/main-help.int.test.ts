@@ -30,9 +30,9 @@ describe('livehouse', () => {
   it('lists every option of serve', async () => {
     const [flag, word] = await Promise.all([livehouse(['serve', '--port', '1', '--help']), livehouse(['help', 'serve'])])
     expect(flag).toEqual(word)
-    for (const { env, flag: name, default: value } of describeOptions()) {
+    for (const { env, alias, flag: name, default: value } of describeOptions()) {
       expect(flag.out).toContain(`\n  ${name}`)
-      expect(flag.out).toContain(`\n      ${env}, default ${JSON.stringify(value)}, `)
+      expect(flag.out).toContain(`\n      ${env}${alias && ` or ${alias}`}, default ${JSON.stringify(value)}, `)
     }
   })
 

@@ -79,9 +79,9 @@ Options come from, the later winning: their defaults, livehouse.json in this fol
 }
 
 function serveHelp(): string {
-  const rows = describeOptions().map(({ name, env, flag, type, default: value, allowed, description }) => {
+  const rows = describeOptions().map(({ name, env, alias, flag, type, default: value, allowed, description }) => {
     const range = type === 'integer' ? allowed.replace('a whole number from ', '').replace(' to ', '..') : allowed
-    return `  ${flag || `(no flag for ${name})`}\n      ${description}\n      ${env}, default ${JSON.stringify(value)}, ${range}`
+    return `  ${flag || `(no flag for ${name})`}\n      ${description}\n      ${env}${alias && ` or ${alias}`}, default ${JSON.stringify(value)}, ${range}`
   })
   return `livehouse serve [options]
 

@@ -5,9 +5,9 @@ import type { Addresses } from './edge/addresses.ts'
 import type { Edge } from './edge/edge.ts'
 import type { OpenLedger } from './ledger/open.ts'
 import { isPaymentsOpen } from './pay/open.ts'
-import type { PluginDbs } from './plugin/plugin-dbs.ts'
+import type { PluginDbs } from './plugin/db/plugin-dbs.ts'
 import { type Account, type DeliveryAccounts, dispositions } from './room/account.ts'
-import type { HomeMeters } from './room/home.ts'
+import type { HomeMeters } from './room/home-parts.ts'
 import type { Homes } from './room/homes.ts'
 import type { Store } from './room/store.ts'
 
@@ -125,6 +125,12 @@ export function exportMetrics(
       () => meters.gifts[kind],
       { outcome },
     )
+
+  metrics.total(
+    'livehouse_board_lookups_total',
+    'Givers whose standing on a board was looked up on disk: there are more on it than `boardMembersMax`.',
+    () => meters.boardLookups,
+  )
 
   metrics.gauge('livehouse_store_queued', 'Writes that wait for the disk.', () => store.stats().queued)
   metrics.total('livehouse_store_commits_total', 'Group commits.', () => store.stats().commits)

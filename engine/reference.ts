@@ -9,13 +9,12 @@ import { closeCodes, errors } from '../schemas/errors.ts'
 import { commands, events, sessionEvents } from '../schemas/messages.ts'
 import { operatorErrors } from './admin/answers.ts'
 import { createMetrics } from './base/metrics.ts'
-import { envName, type OptionName, options } from './config.ts'
-import { newStreamMeters } from './live/media.ts'
-import { exportMedia } from './media/numbers.ts'
+import { describeOptions, options } from './config.ts'
+import { newMicMeters, newStreamMeters } from './live/media.ts'
+import { exportMedia, exportMic } from './media/numbers.ts'
 import { exportMetrics, type Measured } from './metrics.ts'
 import { exportCallbacks } from './pay/payments.ts'
-import { exportRemote } from './plugin/attach-remote.ts'
-import { attachErrors, callErrors, engineCallDocs } from './plugin/call-docs.ts'
+import { dbErrors } from './plugin/db/plugin-db-wire.ts'
 import {
   busEvents,
   chargedCommands,
@@ -27,8 +26,9 @@ import {
   systemEvents,
   transformedCommands,
 } from './plugin/hooks.ts'
-import { dbErrors } from './plugin/plugin-db-wire.ts'
-import { pluginMetrics } from './plugin/plugin-numbers.ts'
+import { attachErrors, callErrors, engineCallDocs } from './plugin/host/call-docs.ts'
+import { pluginMetrics } from './plugin/host/plugin-numbers.ts'
+import { exportRemote } from './plugin/remote/attach-remote.ts'
 
 type Row = readonly (string | number)[]
 const cell = (value: string | number) => String(value).replaceAll('|', '\\|').replaceAll('\n', ' ')
@@ -57,10 +57,11 @@ function scalar(schema: TSchema): string {
 }
 
 function optionRows(): Row[] {
-  return Object.entries(options).map(([name, schema]) => {
+  return describeOptions().map(({ name, env, alias }) => {
+    const schema = options[name]
     const { minimum, maximum, type } = schema
     const range = minimum === undefined ? type : `${minimum}..${maximum}`
-    return [`\`${name}\``, `\`${envName(name as OptionName)}\``, JSON.stringify(schema.default), range, schema.description]
+    return [`\`${name}\``, `\`${env}\`${alias && ` or \`${alias}\``}`, JSON.stringify(schema.default), range, schema.description]
   })
 }
 
@@ -71,6 +72,7 @@ function metricRows(): Row[] {
   exportRemote(metrics, { plugins: undefined, relay: undefined })
   exportCallbacks(metrics)
   exportMedia(metrics, undefined, newStreamMeters())
+  exportMic(metrics, newMicMeters())
   for (const { name, help } of Object.values(pluginMetrics))
     if (name.endsWith('_total')) metrics.total(name, help, () => 0)
     else metrics.gauge(name, help, () => 0)

@@ -36,16 +36,16 @@ import { nodeHost } from './client/node.ts'
 import { type Config, configFrom } from './config.ts'
 import { signToken } from './edge/tokens.ts'
 import { type Engine, type EngineParts, startEngine } from './engine.ts'
-import { remoteSecret } from './plugin/attach-remote.ts'
 import type { AnyPlugin } from './plugin/define.ts'
-import { loadPlugin } from './plugin/load.ts'
-import type { PluginInfo } from './plugin/plugin-info.ts'
-import { type RunningPlugin, runPlugin } from './plugin/run.ts'
-import { pluginToken } from './plugin/sealed.ts'
+import type { PluginInfo } from './plugin/host/plugin-info.ts'
+import { loadPlugin } from './plugin/places/load.ts'
+import { remoteSecret } from './plugin/remote/attach-remote.ts'
+import { type RunningPlugin, runPlugin } from './plugin/remote/run.ts'
+import { pluginToken } from './plugin/remote/sealed.ts'
 
 export type { EventEnvelope, ReplyEnvelope } from '../schemas/wire.ts'
 export { startNatsServer } from './base/nats-server.ts'
-export type { PluginInfo } from './plugin/plugin-info.ts'
+export type { PluginInfo } from './plugin/host/plugin-info.ts'
 
 /** Time moves by `advance` alone, but what is due now happens now: an engine at rest needs no push to answer. */
 export class TestClock extends ManualClock {

@@ -115,7 +115,7 @@ function againstArrow({ from, target }: Import): boolean {
 const homes: Record<string, RegExp> = {
   'uWebSockets.js': /^(engine\/edge\/gateway\.ts|bench\/.*)$/,
   'better-sqlite3':
-    /^engine\/(room\/(store|core)[^/]*|plugin\/plugin-db)\.ts$|^(engine\/ledger\/|engine\/sim\/ledger\.ts|bench\/load\/ledger)/,
+    /^engine\/(room\/(store|core)[^/]*|plugin\/db\/plugin-db)\.ts$|^(engine\/ledger\/|engine\/sim\/ledger\.ts|bench\/load\/ledger)/,
   'drizzle-orm': /^engine\/(room\/(store|core)[^/]*|plugin\/tables)\.ts$/,
   fastify: /^engine\/admin\//,
   '@fastify': /^engine\/admin\//,

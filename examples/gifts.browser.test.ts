@@ -225,6 +225,34 @@ test('who may not give reads why: too few coins, not signed in, gifts off', asyn
   await expect.poll(() => text(fay, 'gift-reason'), slow).toMatch(/^Not enough coins/)
 })
 
+test('a gift for a higher level is shown locked, and opens when enough was given', async () => {
+  const item = { name: 'Crown', priceCoin: 5, minLevel: 1 }
+  const token = await signToken(engine.secret, { sub: 'ops', scope: 'operator', ttlMs: 600_000 }, new SystemClock().now())
+  const put = (body: object) =>
+    fetch(`${engine.adminUrl}/admin/v1/monetization/gifts/crown`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  expect((await put(item)).status).toBe(200)
+  await enrich('lea', 200)
+  const lea = await open({ user: 'lea', name: 'Lea' })
+  await expect.poll(() => text(lea, 'level'), slow).toBe('Your level: Lv 0')
+  expect(await text(lea, 'gift-crown')).toContain('Lv 1')
+  await lea.getByTestId('gift-crown').click(slow)
+  expect(await text(lea, 'gift-reason')).toBe('For users from level 1 on: give more to get there.')
+  expect(await lea.getByTestId('gift-send').isDisabled()).toBe(true)
+  await lea.screenshot({ path: join(artifacts, 'gifts-locked.png') })
+  await lea.getByTestId('gift-lantern').click()
+  await lea.getByTestId('gift-send').click()
+  await expect.poll(() => text(lea, 'level'), slow).toBe('Your level: Lv 1')
+  expect(await text(lea, 'gift-crown')).not.toContain('Lv 1')
+  await lea.getByTestId('gift-crown').click()
+  await lea.getByTestId('gift-send').click()
+  await expect.poll(() => text(lea, 'wallet'), slow).toBe('95')
+  expect((await put({ retired: true })).status).toBe(200)
+})
+
 test('on a phone and with the keyboard alone', async () => {
   await enrich('gus', 50)
   const gus = await open({ user: 'gus', name: 'Gus' }, { viewport: phone, hasTouch: true })

@@ -150,6 +150,30 @@ describe('one show', () => {
     await expect.poll(() => ann.getByTestId('seat').count(), slow).toBe(0)
   })
 
+  test('who is invited finds the invitation again after a reload, with the time that is left', async () => {
+    const row = host.getByTestId('chat-row').filter({ hasText: 'what a fine picture' })
+    await row.hover()
+    await row.getByTestId('invite').click()
+    const strip = ann.getByTestId('mic-strip')
+    const invited = async () => {
+      await expect.poll(() => strip.getAttribute('data-step', slow), slow).toBe('invited')
+      expect(await strip.textContent()).toMatch(/invites you to the mic, for \d/)
+    }
+    await invited()
+    await expect.poll(() => host.getByTestId('mic-panel').textContent(), slow).toContain('Anninvited, no answer yet')
+    await ann.reload()
+    await invited()
+    await ann.getByTestId('mic-accept').click(slow)
+    await expect.poll(() => seat(host, 'Ann').getAttribute('data-state'), slow).toBe('live')
+    // A seat is kept as well: whoever reloads takes it again.
+    await ann.reload()
+    await ann.getByTestId('mic-join').click(slow)
+    await expect.poll(() => seat(host, 'Ann').getAttribute('data-state'), slow).toBe('live')
+    await ann.getByTestId('mic-leave').click(slow)
+    await expect.poll(() => host.getByTestId('seat').count(), slow).toBe(0)
+    await plays(ann)
+  })
+
   test('after a lost network everybody is back without a reload', async () => {
     for (const page of [host, ann]) await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }))
     pipe.cut()
@@ -203,6 +227,26 @@ describe('one show', () => {
     expect(await stateOf(ann)).toBe('idle')
     await host.setViewportSize(phone)
     expect(await isWithin(host)).toBe(true)
+  })
+
+  test('a viewer who stays sees the next show, and a line by ffmpeg may have another codec', async () => {
+    await host.setViewportSize(studio)
+    for (const page of [ann, bob]) await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }))
+    await host.getByTestId('go-live').click(slow)
+    await expect.poll(() => sending(host), slow).toBe('live')
+    await Promise.all([plays(ann), plays(bob)])
+    for (const page of [ann, bob])
+      expect(await page.evaluate(() => (globalThis as { sameDocument?: boolean }).sameDocument)).toBe(true)
+    await host.getByTestId('stop-live').click()
+    await expect.poll(() => stateOf(ann), slow).toBe('idle')
+
+    await host.getByTestId('ingest').locator('summary').click()
+    await host.getByTestId('ingest-vp8').click()
+    await host.getByTestId('open-ingest').click()
+    await expect.poll(() => host.getByTestId('ffmpeg').textContent(slow), slow).toContain('-c:v libvpx')
+    await host.getByTestId('ingest-h264').click()
+    await host.getByTestId('open-ingest').click()
+    await expect.poll(() => host.getByTestId('ffmpeg').textContent(slow), slow).toContain('-c:v libx264')
     expect(pageFaults).toEqual([])
   })
 })

@@ -9,8 +9,8 @@ import { writePlugin } from '../engine/cli/plugin-new.ts'
 import { manifestInWords } from '../engine/cli/plugin-words.ts'
 import { describeOptions } from '../engine/config.ts'
 import { engineCalls } from '../engine/plugin/define.ts'
-import { loadPlugin } from '../engine/plugin/load.ts'
 import { manifestOf } from '../engine/plugin/manifest.ts'
+import { loadPlugin } from '../engine/plugin/places/load.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const page = readFileSync(join(root, 'plugins/README.md'), 'utf8')

@@ -50,6 +50,7 @@ export const errors = {
   'message.not_found': { retry: false, doc: 'No such message among the recent ones.' },
   'room.gift_disabled': { retry: false, doc: 'Gifts are switched off in this room.' },
   'gift.not_available': { retry: false, doc: 'This gift is not offered here, or not now.' },
+  'gift.level_required': { retry: false, doc: 'This gift is for users of a higher level: who gave more.' },
   'gift.bad_receiver': { retry: false, doc: 'Gifts go to the owner of the room.' },
   'gift.unavailable': { retry: true, doc: 'A check that must be asked before a gift is given does not answer now.' },
   'wallet.insufficient': { retry: false, doc: 'Not enough coins.' },

@@ -76,12 +76,18 @@ export const WallItem = Type.Object({
   shownAt: Instant,
   untilAt: Instant,
 })
+export const micSeatsMax = 9
+const SeatNo = Type.Integer({ minimum: 1, maximum: micSeatsMax })
+const MicInvitation = Type.Object({ inviteId: Id, by: Person, seatNo: optional(SeatNo), expireAt: Instant })
+const MicGrant = Type.Object({ seatNo: SeatNo, joinByAt: Instant })
 export const Me = Type.Object({
   userId: Type.String(),
   name: Type.String(),
   roles: Type.Array(Type.String()),
   anonymous: Type.Boolean(),
   mutedUntilAt: optional(Instant),
+  invitation: optional(MicInvitation),
+  granted: optional(MicGrant),
 })
 export const Restriction = Type.Object({
   userId: Id,
@@ -130,6 +136,8 @@ export const EventEnvelope = Type.Object({
 export const Extension = Type.Object({ plugin: Type.String(), json: Type.String() })
 export const mediaKinds = ['audio', 'video'] as const
 export const streamLines = ['primary', 'backup'] as const
+/** Of a picture by RTP: what the media node takes, and every browser plays. */
+export const ingestCodecs = ['h264', 'vp8'] as const
 export const MediaTrack = Type.Object({
   id: Id,
   userId: Id,
@@ -152,8 +160,6 @@ export const StreamInfo = Type.Object({
   degradeLevel: Count32,
   sinceAt: optional(Instant),
 })
-export const micSeatsMax = 9
-const SeatNo = Type.Integer({ minimum: 1, maximum: micSeatsMax })
 export const Seat = Type.Object({
   no: SeatNo,
   state: oneOf(['open', 'reserved', 'live', 'suspended'] as const),
@@ -202,6 +208,7 @@ export const GiftItem = Type.Object({
   effectId: optional(Type.String()),
   tags: Type.Array(Type.String()),
   countMax: Count32,
+  minLevel: optional(Count32),
 })
 export const boards = ['live', 'day', 'week', 'total'] as const
 export const RankRow = Type.Object({ member: Person, scoreCoin: CoinText })
@@ -218,7 +225,7 @@ interface CommandRule {
   who: 'anyone' | 'user'
   /** It concerns one room, named in the envelope. */
   room: boolean
-  /** The session must have joined that room. */
+  /** The session must have joined that room; of `paid` outside it only the answer to what was paid with this key before is given. */
   joined: boolean
 }
 const ordered: CommandRule = { run: 'ordered', who: 'user', room: true, joined: false }
@@ -348,7 +355,7 @@ export const commands = {
     Type.Object({ txId: Id, balanceCoin: Coins, comboId: optional(Id), comboCount: optional(Count32) }),
     { run: 'paid', joined: true },
   ),
-  'wallet.get': command(nothing, Type.Object({ coinPaid: Coins, coinBonus: Coins, bean: CoinText }), {
+  'wallet.get': command(nothing, Type.Object({ coinPaid: Coins, coinBonus: Coins, bean: CoinText, level: optional(Count32) }), {
     run: 'free',
     room: false,
   }),
@@ -359,6 +366,7 @@ export const commands = {
       place: optional(Count32),
       scoreCoin: optional(CoinText),
       window: optional(Type.String()),
+      counting: optional(Type.Boolean()),
     }),
     { run: 'free', who: 'anyone' },
   ),
@@ -402,7 +410,10 @@ export const commands = {
     Type.Object({ line: oneOf(streamLines) }),
   ),
   'stream.select_source': command(Type.Object({ producerId: Id }), nothing),
-  'stream.open_ingest': command(Type.Object({ line: optional(oneOf(streamLines)) }), Type.Object({ ingestJson: MediaJson })),
+  'stream.open_ingest': command(
+    Type.Object({ line: optional(oneOf(streamLines)), codec: optional(oneOf(ingestCodecs)) }),
+    Type.Object({ ingestJson: MediaJson }),
+  ),
   'stream.report_qos': command(
     Type.Object({
       windowMs: Type.Integer({ minimum: 1, maximum: 60_000 }),
@@ -433,10 +444,7 @@ export const commands = {
     }),
     Type.Object({ inviteId: Id, expireAt: Instant }),
   ),
-  'mic.accept': command(
-    Type.Object({ userId: optional(Id), inviteId: optional(Id), seatNo: optional(SeatNo) }),
-    Type.Object({ seatNo: SeatNo, joinByAt: Instant }),
-  ),
+  'mic.accept': command(Type.Object({ userId: optional(Id), inviteId: optional(Id), seatNo: optional(SeatNo) }), MicGrant),
   'mic.reject': command(Type.Object({ userId: optional(Id), inviteId: optional(Id), reason: Reason }), nothing),
   'mic.join': command(Type.Object({ seatNo: SeatNo }), Type.Object({ seat: Seat }), { joined: true }),
   'mic.leave': command(nothing, nothing),
@@ -539,8 +547,8 @@ export const sessionEvents = {
   'stream.transport_closed': Type.Object({ transportId: Id, reason: Type.String() }),
   'mic.applied': Type.Object({ applicant: MicApplicant }),
   'mic.place_changed': Type.Object({ place: Count32 }),
-  'mic.invited': Type.Object({ inviteId: Id, by: Person, seatNo: optional(SeatNo), expireAt: Instant }),
-  'mic.accepted': Type.Object({ seatNo: SeatNo, joinByAt: Instant }),
+  'mic.invited': MicInvitation,
+  'mic.accepted': MicGrant,
   'mic.rejected': Type.Object({ reason: Type.String(), by: Person }),
   'mic.timed_out': Type.Object({ what: Type.String() }),
   'message.rejected': Type.Object({ caseId: Id, text: Type.String(), reason: Type.String() }),

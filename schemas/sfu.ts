@@ -2,7 +2,8 @@
  * What the engine asks of a media node (`sfu/`), and what a node tells it. Neither knows the other's code: they meet in these names.
  *
  * A node has rooms, a room has peers (one a session, or one a WHIP or WHEP client), a peer has transports, producers and consumers. What
- * viewers play are tracks: the two of the show (`main`, whatever line feeds them) and those of guests on the mic (`seat`). Rights are
+ * viewers play are tracks: the two of the show (`main`, whatever line feeds them), those of guests on the mic (`seat`), and by a link
+ * those of the show of another room. Rights are
  * the engine's: a node does what it is asked, within its bounds, and checks only the form of what clients wrote.
  *
  *     const { rtpCapabilities } = await node.request('room.open', { room: 'demo' })
@@ -11,10 +12,11 @@
  * Errors: `{ code, msg }` with the `stream.*` codes of errors.ts. Everything here is plain JSON. Objects named `...Parameters`,
  * `...Capabilities` and `...Candidates` are those of mediasoup.
  */
-import type { MediaTrackShape, StreamLineShape } from './messages.ts'
+import type { ingestCodecs, MediaTrackShape, StreamLineShape } from './messages.ts'
 
 export type MediaKind = 'audio' | 'video'
 export type LineName = 'primary' | 'backup'
+export type IngestCodec = (typeof ingestCodecs)[number]
 /** What becomes of what a peer sends: a part of the show by one of its lines, or the voice or picture of a guest. */
 export type Feed = { of: 'line'; line: LineName; source: string } | { of: 'seat'; seatNo: number }
 /** mediasoup's objects, as they are. */
@@ -104,12 +106,24 @@ export interface SfuRequests {
   /** Trickle or restart of either: `etag` is the header If-Match as it came. */
   'signal.patch': { ask: InRoom & { resource: string; fragment: string; etag?: string }; answer: SignalAnswer }
   'signal.close': { ask: InRoom & { resource: string }; answer: SignalAnswer }
-  /** Asking again for the same line gives the same ports. `source`: the only address that may send; absent: the loopback. */
+  /** Asking again for the same line and codec gives the same ports; with another codec new ones, once it is clear that it may be sent. `source`: the only address that may send; absent: the loopback. */
   'ingest.open': {
-    ask: OfPeer & { line: LineName; videoCodec?: 'h264' | 'vp8'; source?: string; isSrtp?: boolean }
+    ask: OfPeer & { line: LineName; videoCodec?: IngestCodec; source?: string; isSrtp?: boolean }
     answer: Ingest
   }
+  /**
+   * The show ends now and not when its tracks have waited for somebody to feed them; viewers and guests keep what they have. Peers of
+   * lines that come by WHIP or RTP are closed as by `peer.close`, with what of them is on its way. Of sessions only what feeds a line is
+   * closed, told by `producer.closed` with `show ended`; their transports stay. All is told before the answer.
+   */
+  'show.end': { ask: InRoom; answer: Record<string, never> }
   'line.switch': { ask: InRoom & { line: LineName | 'auto' }; answer: { line: LineName } }
+  /**
+   * The show of another room can be played in this one: `consumer.open` takes its tracks, as they are told by `link.changed`. It lasts
+   * until `link.close` or the end of either room. Asking again changes nothing. One way: for both, ask for both.
+   */
+  'link.open': { ask: InRoom & { from: string }; answer: RoomLink }
+  'link.close': { ask: InRoom & { from: string }; answer: Record<string, never> }
   /** 0: all layers; 1: at most the middle one; 2: the lowest; 3: the lowest at its lowest frame rate; 4: sound alone. Without a room: all. */
   'node.degrade': { ask: { room?: string; level: number }; answer: Record<string, never> }
 }
@@ -122,6 +136,12 @@ export interface RoomMedia {
   lines: readonly StreamLineShape[]
   line: LineName | undefined
   degradeLevel: number
+  links: readonly RoomLink[]
+}
+/** A show of another room that can be played in this one. */
+export interface RoomLink {
+  from: string
+  tracks: readonly MediaTrackShape[]
 }
 export type NodeState =
   | { is: 'starting'; step: string }
@@ -147,6 +167,8 @@ export interface RoomSample {
   ingressBps: number
   peers: number
   consumers: number
+  /** Shows of other rooms that can be played here. */
+  links: number
   /** Picture behind sound by the clocks of the sender, if it tells. */
   avSkewMs?: number
 }
@@ -165,6 +187,10 @@ export type SfuEvent =
       gapMs: number
       cause: 'lost' | 'closed' | 'returned' | 'manual'
     }
+  /** Tracks of the other room's show came or went; who plays one that went is told by `consumer.closed`. */
+  | { t: 'link.changed'; room: string; from: string; tracks: readonly MediaTrackShape[] }
+  /** The other room ended, or its worker died: it may be linked again when it is there again. */
+  | { t: 'link.closed'; room: string; from: string; reason: string }
   | { t: 'producer.closed'; room: string; peer: string; producer: string; reason: string }
   | { t: 'consumer.closed'; room: string; peer: string; consumer: string; reason: string }
   | { t: 'transport.closed'; room: string; peer: string; transport: string; reason: string }

@@ -11,17 +11,20 @@
  *     layout.release()                                                  // the last one closes the router
  */
 import type { types } from 'mediasoup'
-import { type Place, type Places, pipeListenInfo } from './places.ts'
+import { Pipe } from './pipe.ts'
+import type { Place, Places } from './places.ts'
 import { SfuProblem } from './problem.ts'
 import type { CodecMatch } from './sdp-codecs.ts'
 
 /** In one room. Browsers make less than ten; each costs its worker one more copy of the show. */
 export const layoutsMax = 24
 
+interface Made {
+  readonly router: types.Router
+  readonly pipe: Pipe
+}
 interface Shared {
-  readonly router: Promise<types.Router>
-  readonly place: Place
-  readonly piped: Map<string, Promise<string>>
+  readonly made: Promise<Made>
   users: number
 }
 export interface Layout {
@@ -53,8 +56,9 @@ export class Layouts {
       this.#release(key, shared)
     }
     try {
-      const router = await shared.router
-      return { router, release, producerOf: (producerId) => this.#producerOf(shared, router, producerId) }
+      const { router, pipe } = await shared.made
+      const producerOf = async (producerId: string) => pipe.producerOf(await this.#places.producerIn(place, producerId))
+      return { router, release, producerOf }
     } catch (error) {
       release()
       throw error
@@ -64,10 +68,10 @@ export class Layouts {
   #make(key: string, place: Place, matches: readonly CodecMatch[]): Shared {
     if (this.#shared.size >= layoutsMax)
       throw new SfuProblem('stream.no_capacity', 'too many ways to number payloads in this room')
-    const shared: Shared = { router: newRouter(place, matches), place, piped: new Map(), users: 0 }
+    const shared: Shared = { made: newLayout(place, matches), users: 0 }
     this.#shared.set(key, shared)
     // Its worker died, or the room ended.
-    shared.router.then((router) => router.observer.on('close', () => this.#forget(key, shared))).catch(() => undefined)
+    shared.made.then(({ router }) => router.observer.on('close', () => this.#forget(key, shared))).catch(() => undefined)
     return shared
   }
 
@@ -82,44 +86,24 @@ export class Layouts {
     closeWhenMade(shared)
   }
 
-  #producerOf(shared: Shared, router: types.Router, producerId: string): Promise<string> {
-    let piped = shared.piped.get(producerId)
-    if (!piped) {
-      piped = this.#pipe(shared, router, producerId)
-      shared.piped.set(producerId, piped)
-      piped.catch(() => shared.piped.delete(producerId))
-    }
-    return piped
-  }
-
-  async #pipe({ place, piped }: Shared, router: types.Router, producerId: string): Promise<string> {
-    const there = await this.#places.producerIn(place, producerId)
-    // One worker has a producer of this id already: the copy needs one of its own.
-    const { pipeProducer } = await place.router.pipeToRouter({
-      producerId: there,
-      router,
-      keepId: false,
-      enableRtx: true,
-      listenInfo: pipeListenInfo,
-    })
-    if (!pipeProducer) throw new Error('no pipe producer')
-    pipeProducer.observer.on('close', () => piped.delete(producerId))
-    return pipeProducer.id
-  }
-
   close(): void {
     for (const shared of this.#shared.values()) closeWhenMade(shared)
     this.#shared.clear()
   }
 }
 
-const closeWhenMade = ({ router }: Shared): void => void router.then((made) => made.close()).catch(() => undefined)
+const closeWhenMade = ({ made }: Shared): void => void made.then(({ router }) => router.close()).catch(() => undefined)
 
 const keyOf = (matches: readonly CodecMatch[]): string =>
   matches
     .map(({ codecs: [main, rtx], routerPayloadType }) => `${routerPayloadType}:${main.payloadType}:${rtx?.payloadType ?? ''}`)
     .sort()
     .join(' ')
+
+async function newLayout(place: Place, matches: readonly CodecMatch[]): Promise<Made> {
+  const router = await newRouter(place, matches)
+  return { router, pipe: new Pipe({ from: place.router, to: router }) }
+}
 
 async function newRouter(place: Place, matches: readonly CodecMatch[]): Promise<types.Router> {
   const own = place.router.rtpCapabilities.codecs ?? []

@@ -45,6 +45,33 @@ test('lost after the time of loss, back after the time of cleanness', () => {
   expect(told(changes)).toEqual(['none>primary returned', 'primary>backup lost', 'backup>primary returned'])
 })
 
+test('when the last line is closed nothing is shown, whichever went first, and the next show is a new one', () => {
+  for (const order of [['primary', 'backup'] as const, ['backup', 'primary'] as const]) {
+    const { lines, changes, run, both } = begin()
+    both()
+    run(1_000, 'primary')
+    for (const name of order) lines.closed(name)
+    expect(lines.shown).toBeUndefined()
+    both()
+    run(1_000, 'backup')
+    expect(told(changes)).toEqual(['none>primary returned', 'none>backup returned'])
+  }
+})
+
+test('when a line will be lost is known while it is shown and up, and not before', () => {
+  const { lines, run, both } = begin()
+  expect(lines.lossAtMs).toBeUndefined()
+  both()
+  run(1_000, 'primary', 'backup')
+  run(1_000, 'backup')
+  expect(lines.lossAtMs).toBe(1_000 + lossMs)
+  lines.tick(1_000 + lossMs)
+  expect(lines.shown).toBe('backup')
+  expect(lines.lossAtMs).toBe(2_000 + lossMs)
+  run(lossMs)
+  expect(lines.lossAtMs).toBeUndefined()
+})
+
 test('chosen by hand stays, until it is dark; auto gives it free', () => {
   const { lines, changes, run, both } = begin()
   both()

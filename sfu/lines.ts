@@ -72,12 +72,17 @@ export class Lines {
   closed(name: LineName): void {
     this.#lines[name] = newLine()
     if (this.#chosen === name) this.#chosen = undefined
-    if (this.#shown !== name) return
-    if (this.stateOf(other[name]) === 'up') this.#show(other[name], 'closed')
+    if (this.#shown === name && this.stateOf(other[name]) === 'up') this.#show(other[name], 'closed')
     else if (!this.#lines[other[name]].isOpen) this.#shown = undefined
   }
 
-  /** At least ten times a second while a line is open. */
+  /** When the line that is shown will be lost if it says nothing; undefined: none is, or it is lost already. */
+  get lossAtMs(): number | undefined {
+    if (this.#shown === undefined || this.stateOf(this.#shown) !== 'up') return undefined
+    return (this.#lines[this.#shown].heardAtMs as number) + lossMs
+  }
+
+  /** At least ten times a second while a line is open, and at `lossAtMs`. */
   tick(nowMs: number): void {
     for (const name of names) {
       const line = this.#lines[name]

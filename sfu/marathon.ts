@@ -1,29 +1,38 @@
 /**
  * Switches between the two lines of a streamer over and over, watched by viewers that decode: Chromium by WHEP, and ffmpeg.
  *
- *     npx tsx sfu/marathon.ts --runs 30 [--load] [--whip]
+ *     npx tsx sfu/marathon.ts --runs 30 [--load | --burners 8] [--whip] [--size 1280x720]
  *
  * A run: the primary is killed and the backup takes over; the primary comes back and is shown again. For both it prints the longest time
- * without a new picture in Chromium and at the packets, and what ffmpeg decoded. Fails (exit 1) when a viewer gets no picture, or none for more than
- * 2,000 ms. `--load`: every core of the machine is kept busy besides. `--whip`: the primary is a browser (its process is killed), else
- * both are ffmpeg.
+ * without a new picture in Chromium, the gap as the node tells it (`node`) and as the packets show it, the longest that the node's loop
+ * stood still, and what ffmpeg decoded. Fails (exit 1) when a viewer gets no picture, or none for more than 2,000 ms. `--load`: every
+ * core of the machine is kept busy besides; `--burners`: by so many processes. `--whip`: the primary is a browser (its process is
+ * killed), else both are ffmpeg. `--size`: of the picture.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import type { types } from 'mediasoup'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import type { LineName } from '../schemas/sfu.ts'
 import { type SignalServer, serveSignals } from './signals-http.ts'
 import { sendTestPicture, startTestNode, type TestNode, type Watching, watch } from './testing.ts'
+import { framesOf, launchViewer, newPage, picturesSince, play, publishByWhip } from './testing-browser.ts'
 
 const gapMsMax = 2_000
 const pictureMsMax = 15_000
 const room = 'marathon'
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '30' }, load: { type: 'boolean' }, whip: { type: 'boolean' } },
+  options: {
+    runs: { type: 'string', default: '30' },
+    load: { type: 'boolean' },
+    burners: { type: 'string' },
+    whip: { type: 'boolean' },
+    size: { type: 'string', default: '320x180' },
+  },
 })
 const children = new Set<ChildProcess>()
 const folder = mkdtempSync(join(tmpdir(), 'livehouse-marathon-'))
@@ -34,87 +43,6 @@ function keep(child: ChildProcess): ChildProcess {
   return child
 }
 const after = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-// ------------------------------------------------------------------ browsers
-
-const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync']
-const fake = [
-  '--use-fake-device-for-media-stream',
-  '--use-fake-ui-for-media-stream',
-  '--autoplay-policy=no-user-gesture-required',
-]
-const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-renderer-backgrounding']
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const launch = () => chromium.launch({ executablePath, args: [...flags, ...fake, ...quiet] })
-
-/** Runs in pages. */
-const clients = `
-  const offerTo = async (pc, signal) => {
-    window.pc = pc
-    await pc.setLocalDescription(await pc.createOffer())
-    if (pc.iceGatheringState !== 'complete') await new Promise((done) => { pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && done() })
-    const { status, body } = await signal(pc.localDescription.sdp)
-    if (status !== 201) return status + ' ' + body
-    await pc.setRemoteDescription({ type: 'answer', sdp: body })
-  }
-  window.publish = async () => {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 180, frameRate: 15 } })
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' })
-    pc.addTransceiver(stream.getAudioTracks()[0], { direction: 'sendonly', streams: [stream] })
-    const video = pc.addTransceiver(stream.getVideoTracks()[0], { direction: 'sendonly', streams: [stream] })
-    const isWanted = ({ mimeType, sdpFmtpLine = '' }) => mimeType === 'video/H264' && /42e01f/.test(sdpFmtpLine) && /mode=1/.test(sdpFmtpLine)
-    video.setCodecPreferences(RTCRtpSender.getCapabilities('video').codecs.filter(isWanted))
-    return offerTo(pc, window.signal)
-  }
-  window.play = async (url) => {
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' })
-    for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' })
-    const video = document.createElement('video')
-    Object.assign(video, { muted: true, autoplay: true })
-    document.body.append(video)
-    window.seen = { frames: 0, lastAt: performance.now(), longestMs: 0 }
-    const onFrame = () => {
-      const now = performance.now()
-      seen.longestMs = Math.max(seen.longestMs, now - seen.lastAt)
-      seen.lastAt = now
-      seen.frames++
-      video.requestVideoFrameCallback(onFrame)
-    }
-    video.requestVideoFrameCallback(onFrame)
-    pc.ontrack = ({ streams }) => { video.srcObject = streams[0] }
-    return offerTo(pc, async (body) => {
-      const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body })
-      return { status: response.status, body: await response.text() }
-    })
-  }
-`
-interface Clients {
-  publish(): Promise<string | undefined>
-  play(url: string): Promise<string | undefined>
-  seen: { frames: number; lastAt: number; longestMs: number }
-  performance: { now(): number }
-  pc: { getStats(): Promise<Map<string, { type: string; kind?: string }>> }
-}
-
-async function newPage(browser: Browser, origin: string): Promise<Page> {
-  const page = await browser.newPage()
-  await page.goto(origin)
-  await page.evaluate(clients)
-  return page
-}
-
-/** Longest time without a picture since the last time, and how many there were. */
-async function framesSince(page: Page): Promise<{ frames: number; longestMs: number }> {
-  return page.evaluate(() => {
-    const { seen, performance } = globalThis as unknown as Clients
-    // Not over yet: the time that runs counts.
-    const longestMs = Math.max(seen.longestMs, performance.now() - seen.lastAt)
-    const told = { frames: seen.frames, longestMs }
-    Object.assign(seen, { frames: 0, longestMs: 0 })
-    return told
-  })
-}
-const framesOf = (page: Page) => page.evaluate(() => (globalThis as unknown as Clients).seen.frames)
 
 async function untilFrames(page: Page, count: number): Promise<boolean> {
   for (const until = performance.now() + pictureMsMax; performance.now() < until; await after(50))
@@ -184,40 +112,44 @@ interface Sender {
 
 async function sendRtp(sfu: TestNode, line: LineName): Promise<Sender> {
   const ingest = await sfu.node.request('ingest.open', { room, peer: `rtp_${line}`, line })
-  const child = keep(sendTestPicture(ingest))
+  const child = keep(sendTestPicture(ingest, { size: values.size }))
   return { kill: () => void child.kill('SIGKILL') }
 }
 
-/** Its process is killed, so it says no word; it comes back as the same client. */
+const [width = 0, height = 0] = values.size.split('x').map(Number)
+const filmed = { codec: 'video/H264', rids: [], width, height } as const
+
+/** It comes back as the same client. */
 async function sendWhip({ node }: TestNode, { origin }: SignalServer): Promise<Sender> {
-  const browser = await chromium.launchServer({ executablePath, args: [...flags, ...fake, ...quiet] })
-  const page = await newPage(await chromium.connect(browser.wsEndpoint()), origin)
-  const feed = { of: 'line', line: 'primary', source: 'cam' } as const
-  await page.exposeFunction('signal', (sdp: string) => node.request('whip.offer', { room, peer: 'whip_primary', feed, sdp }))
-  const failed = await page.evaluate(() => (globalThis as unknown as Clients).publish())
-  if (failed) throw new Error(`WHIP: ${failed}`)
-  const child = keep(browser.process())
+  const child = keep(await publishByWhip({ node, origin }, { room, line: 'primary', peer: 'whip_primary', ...filmed }))
   return { kill: () => void child.kill('SIGKILL') }
 }
 
 // ------------------------------------------------------------------ runs
 
+/** Longest times without a picture: in Chromium, as the node tells them, at the packets; and without a turn of the node's loop. */
+interface Gap {
+  seen: number
+  told: number
+  packets: number
+  loop: number
+}
 interface Gaps {
-  lost: number
-  lostPackets: number
-  returned: number
-  returnedPackets: number
+  lost: Gap
+  returned: Gap
   decoded: number
 }
 
 class Marathon {
   readonly sfu: TestNode
   readonly server: SignalServer
+  readonly #loop = monitorEventLoopDelay({ resolution: 5 })
   primary: Sender | undefined
 
   constructor(sfu: TestNode, server: SignalServer) {
     this.sfu = sfu
     this.server = server
+    this.#loop.enable()
   }
 
   sendPrimary(): Promise<Sender> {
@@ -238,38 +170,48 @@ class Marathon {
     // Not always at the same place between two key frames.
     await after(Math.random() * 2_000)
     const decodedBefore = decoder.frames
-    await framesSince(page)
-    packets.forget()
+    await this.forget(page, packets)
     this.primary?.kill()
-    const lost = await this.gap(page, 'the backup took over')
-    const lostPackets = packets.longestMs
-    packets.forget()
+    const lost = await this.gap(page, { packets, what: 'the backup took over' })
+    await this.forget(page, packets)
     this.primary = await this.sendPrimary()
     await this.bothUp()
-    const returned = await this.gap(page, 'the primary came back')
-    return { lost, lostPackets, returned, returnedPackets: packets.longestMs, decoded: decoder.frames - decodedBefore }
+    const returned = await this.gap(page, { packets, what: 'the primary came back' })
+    return { lost, returned, decoded: decoder.frames - decodedBefore }
   }
 
-  async gap(page: Page, what: string): Promise<number> {
+  async forget(page: Page, packets: Watching): Promise<void> {
+    await picturesSince(page)
+    packets.forget()
+    this.sfu.events.length = 0
+    this.#loop.reset()
+  }
+
+  async gap(page: Page, { packets, what }: { packets: Watching; what: string }): Promise<Gap> {
     // The gap itself, and pictures behind it.
     await after(gapMsMax + 200)
     if (!(await untilFrames(page, (await framesOf(page)) + 10))) throw new Error(`no picture after ${what}`)
-    return (await framesSince(page)).longestMs
+    const switched = this.sfu.events.find(({ t }) => t === 'line.switched') as { gapMs: number } | undefined
+    const { longestMs: seen } = await picturesSince(page)
+    return { seen, told: switched?.gapMs ?? Number.NaN, packets: packets.longestMs, loop: this.#loop.max / 1e6 }
   }
 }
 
 const burners = (count: number) =>
   Array.from({ length: count }, () => keep(spawn(process.execPath, ['-e', 'for (;;) Math.sqrt(2)'], { stdio: 'ignore' })))
+const written = ({ seen, told, packets, loop }: Gap) =>
+  `${round(seen)} ms (node ${round(told)}, packets ${round(packets)}, loop ${round(loop)})`
 const round = (ms: number) => String(Math.round(ms)).padStart(5)
 function summary(name: string, gaps: readonly number[]): string {
   const sorted = gaps.toSorted((a, b) => a - b)
-  return `${name}: p50 ${round(sorted[Math.floor(sorted.length / 2)] ?? 0)} ms, max ${round(sorted.at(-1) ?? 0)} ms`
+  const over = gaps.filter((ms) => ms > gapMsMax).length
+  return `${name}: p50 ${round(sorted[Math.floor(sorted.length / 2)] ?? 0)} ms, max ${round(sorted.at(-1) ?? 0)} ms, over ${gapMsMax} ms: ${over}`
 }
 
 async function main(): Promise<boolean> {
   const sfu = await startTestNode()
   const server = await serveSignals(sfu.node)
-  const browser = await launch()
+  const browser = await launchViewer()
   const all: Gaps[] = []
   let failures = 0
   try {
@@ -282,19 +224,17 @@ async function main(): Promise<boolean> {
     await marathon.bothUp()
     const viewers = { packets: await watch(sfu, room, track.id), decoder: await Decoder.open(sfu, track.id) }
     const page = await newPage(browser, server.origin)
-    const failed = await page.evaluate((url) => (globalThis as unknown as Clients).play(url), `${server.origin}/whep/${room}`)
-    if (failed) throw new Error(`WHEP: ${failed}`)
-    if (values.load) burners(availableParallelism())
+    await play(page, `${server.origin}/whep/${room}`)
+    if (values.load || values.burners) burners(Number(values.burners ?? availableParallelism()))
     for (let at = 1; at <= Number(values.runs); at++) {
       try {
         const gaps = await marathon.run(page, viewers)
         all.push(gaps)
-        const { lost, lostPackets, returned, returnedPackets, decoded } = gaps
-        const bad = lost > gapMsMax || returned > gapMsMax || decoded < 15
+        const { lost, returned, decoded } = gaps
+        const bad = lost.seen > gapMsMax || returned.seen > gapMsMax || decoded < 15
         if (bad) failures++
         console.log(
-          `${String(at).padStart(3)}  lost ${round(lost)} ms (packets ${round(lostPackets)})  returned ${round(returned)} ms ` +
-            `(packets ${round(returnedPackets)})  ffmpeg decoded ${decoded}${bad ? '  FAILED' : ''}`,
+          `${String(at).padStart(3)}  lost ${written(lost)}  returned ${written(returned)}  ffmpeg decoded ${decoded}${bad ? '  FAILED' : ''}`,
         )
       } catch (error) {
         failures++
@@ -307,13 +247,13 @@ async function main(): Promise<boolean> {
     console.log(
       summary(
         'lost',
-        all.map(({ lost }) => lost),
+        all.map(({ lost }) => lost.seen),
       ),
     )
     console.log(
       summary(
         'returned',
-        all.map(({ returned }) => returned),
+        all.map(({ returned }) => returned.seen),
       ),
     )
     console.log(`numbers skipped ${seqGaps}, times that went back ${backwards}, failures ${failures} of ${values.runs}`)

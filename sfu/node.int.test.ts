@@ -5,8 +5,16 @@ import { afterEach, expect, test } from 'vitest'
 import type { Ingest, Media, SfuAsk, SfuRequest } from '../schemas/sfu.ts'
 import type { SfuOptions } from './options.ts'
 import { consumersMax, producersMax, transportsMax } from './peer.ts'
-import { SfuProblem } from './problem.ts'
-import { sendTestPicture, startTestNode, type TestNode, watch } from './testing.ts'
+import {
+  makeVp8,
+  opusParameters,
+  problemOf,
+  sendTestPicture,
+  startTestNode,
+  type TestNode,
+  vp8Parameters,
+  watch,
+} from './testing.ts'
 
 const nodes: TestNode[] = []
 const children: ChildProcess[] = []
@@ -27,20 +35,6 @@ async function send(sfu: TestNode, room: string, line: 'primary' | 'backup' = 'p
 const opened = async (sfu: TestNode, room: string, kind: string, not?: string) =>
   (await sfu.until('track.opened', (event) => event.room === room && event.track.kind === kind && event.track.id !== not)).track
     .id
-const codeOf = (asked: Promise<unknown>): Promise<unknown> =>
-  asked.then(
-    () => 'ok',
-    (error) => (error instanceof SfuProblem ? error.code : error),
-  )
-const audio = (ssrc: number): Media => ({
-  codecs: [{ mimeType: 'audio/opus', payloadType: 100, clockRate: 48_000, channels: 2 }],
-  encodings: [{ ssrc }],
-})
-const video = (ssrc: number): Media => ({
-  codecs: [{ mimeType: 'video/VP8', payloadType: 101, clockRate: 90_000 }],
-  encodings: [{ ssrc }],
-})
-
 test('whatever is asked: an answer or a problem with a code, and the node lives on', { timeout: 120_000 }, async () => {
   const sfu = await start({ workers: 1 })
   const { node } = sfu
@@ -49,7 +43,7 @@ test('whatever is asked: an answer or a problem with a code, and the node lives 
   const sender = await node.request('transport.create', { room, peer: 'a', direction: 'send' })
   const viewer = await node.request('transport.create', { room, peer: 'b', direction: 'recv', rtpCapabilities })
   const feed = { of: 'line', line: 'primary', source: 'cam' } as const
-  const produce = { room, peer: 'a', transport: sender.id, kind: 'audio', rtpParameters: audio(11), feed } as const
+  const produce = { room, peer: 'a', transport: sender.id, kind: 'audio', rtpParameters: opusParameters(11), feed } as const
   const { producer } = await node.request('producer.open', produce)
   const taken = await node.request('transport.create', { room, peer: 'c', direction: 'send' })
   const huge = 'x'.repeat(1_000_000)
@@ -81,20 +75,27 @@ test('whatever is asked: an answer or a problem with a code, and the node lives 
     ['producer.open', { ...produce, rtpParameters: null }, 'bad_params'],
     ['producer.open', { ...produce, rtpParameters: { codecs: 7 } }, 'bad_params'],
     ['producer.open', { ...produce, rtpParameters: { codecs: [], encodings: [] } }, 'bad_params'],
-    ['producer.open', { ...produce, rtpParameters: audio(11) }, 'bad_params'],
-    ['producer.open', { ...produce, rtpParameters: { ...audio(12), encodings: [{ ssrc: huge }] } }, 'bad_params'],
+    ['producer.open', { ...produce, rtpParameters: opusParameters(11) }, 'bad_params'],
+    ['producer.open', { ...produce, rtpParameters: { ...opusParameters(12), encodings: [{ ssrc: huge }] } }, 'bad_params'],
     [
       'producer.open',
       {
         ...produce,
-        rtpParameters: { ...audio(12), codecs: [{ ...(audio(12)['codecs'] as Media[])[0], mimeType: 'audio/G729' }] },
+        rtpParameters: {
+          ...opusParameters(12),
+          codecs: [{ ...(opusParameters(12)['codecs'] as Media[])[0], mimeType: 'audio/G729' }],
+        },
       },
       'codec',
     ],
-    ['producer.open', { ...produce, rtpParameters: audio(13), feed: { of: 'line', line: 'third', source: 'cam' } }, 'bad_params'],
-    ['producer.open', { ...produce, rtpParameters: audio(13), feed: null }, 'bad_params'],
-    ['producer.open', { ...produce, rtpParameters: audio(13), feed: { of: 'seat', seatNo: -1 } }, 'bad_params'],
-    ['producer.open', { ...produce, peer: 'c', transport: taken.id, rtpParameters: audio(14) }, 'line_taken'],
+    [
+      'producer.open',
+      { ...produce, rtpParameters: opusParameters(13), feed: { of: 'line', line: 'third', source: 'cam' } },
+      'bad_params',
+    ],
+    ['producer.open', { ...produce, rtpParameters: opusParameters(13), feed: null }, 'bad_params'],
+    ['producer.open', { ...produce, rtpParameters: opusParameters(13), feed: { of: 'seat', seatNo: -1 } }, 'bad_params'],
+    ['producer.open', { ...produce, peer: 'c', transport: taken.id, rtpParameters: opusParameters(14) }, 'line_taken'],
     ['producer.close', { room, peer: 'b', producer }, 'gone'],
     ['producer.pause', { room, peer: 'a', producer, isPaused: 'yes' }, 'bad_params'],
     ['producer.select', { room, peer: 'a', producer }, 'gone'],
@@ -116,7 +117,7 @@ test('whatever is asked: an answer or a problem with a code, and the node lives 
   ]
   const wrong: unknown[] = []
   for (const [name, ask, code] of table) {
-    const got = await codeOf(node.request(name as SfuRequest, ask as SfuAsk<SfuRequest>))
+    const got = await problemOf(node.request(name as SfuRequest, ask as SfuAsk<SfuRequest>))
     if (got !== `stream.${code}`) wrong.push([name, JSON.stringify(ask).slice(0, 200), code, got])
   }
   expect(wrong).toEqual([])
@@ -133,6 +134,9 @@ test('whatever is asked: an answer or a problem with a code, and the node lives 
   for (const name of [
     ...names,
     'line.switch',
+    'show.end',
+    'link.open',
+    'link.close',
     'node.degrade',
     'room.close',
     'whip.offer',
@@ -141,9 +145,9 @@ test('whatever is asked: an answer or a problem with a code, and the node lives 
     'signal.close',
   ])
     for (const ask of [undefined, null, 5, 'x', [], {}, { room }, { room, peer: {} }, { room: {}, peer: 5 }]) {
-      if (name === 'room.close' && (ask as { room?: unknown } | null)?.room === room) continue
-      const got = await codeOf(node.request(name as SfuRequest, ask as unknown as SfuAsk<SfuRequest>))
-      expect(got === 'ok' || /^stream\./.test(String(got)), `${name} ${JSON.stringify(ask)}: ${String(got)}`).toBe(true)
+      if (/^(room.close|show.end)$/.test(name) && (ask as { room?: unknown } | null)?.room === room) continue
+      const got = await problemOf(node.request(name as SfuRequest, ask as unknown as SfuAsk<SfuRequest>))
+      expect(/^(ok|4\d\d|stream\.\w+)$/.test(String(got)), `${name} ${JSON.stringify(ask)}: ${String(got)}`).toBe(true)
     }
   // It was sent nothing: down, and nobody is shown anything.
   const { lines, line, tracks } = await node.request('room.describe', { room })
@@ -155,19 +159,19 @@ test('bounds: rooms, peers, transports, producers', async () => {
   const sfu = await start({ workers: 1, roomsMax: 2, peersPerRoomMax: 3 })
   const { node } = sfu
   const room = 'one'
-  const opens = await Promise.all([room, 'two', 'three', room].map((id) => codeOf(node.request('room.open', { room: id }))))
+  const opens = await Promise.all([room, 'two', 'three', room].map((id) => problemOf(node.request('room.open', { room: id }))))
   expect(opens).toEqual(['ok', 'ok', 'stream.no_capacity', 'ok'])
   const create = (peer: string) => node.request('transport.create', { room, peer, direction: 'send' })
-  const many = await Promise.all(Array.from({ length: transportsMax + 3 }, () => codeOf(create('a'))))
+  const many = await Promise.all(Array.from({ length: transportsMax + 3 }, () => problemOf(create('a'))))
   expect(many.filter((code) => code === 'ok')).toHaveLength(transportsMax)
   expect(many.filter((code) => code === 'stream.no_capacity')).toHaveLength(3)
-  expect(await Promise.all(['b', 'c', 'd'].map((peer) => codeOf(create(peer))))).toEqual(['ok', 'ok', 'stream.no_capacity'])
+  expect(await Promise.all(['b', 'c', 'd'].map((peer) => problemOf(create(peer))))).toEqual(['ok', 'ok', 'stream.no_capacity'])
   await node.request('peer.close', { room, peer: 'c' })
   const { id: transport } = await create('d')
   const producers = Array.from({ length: producersMax + 2 }, (_, at) =>
-    codeOf(
+    problemOf(
       node.request('producer.open', {
-        ...{ room, peer: 'd', transport, kind: 'audio', rtpParameters: audio(100 + at) },
+        ...{ room, peer: 'd', transport, kind: 'audio', rtpParameters: opusParameters(100 + at) },
         feed: { of: 'seat', seatNo: 1 },
       }),
     ),
@@ -178,10 +182,10 @@ test('bounds: rooms, peers, transports, producers', async () => {
   const to = await node.request('transport.create', { room, peer: 'b', direction: 'recv', rtpCapabilities })
   const [track] = (await node.request('room.describe', { room })).tracks
   const consume = () => node.request('consumer.open', { room, peer: 'b', transport: to.id, track: track?.id as string })
-  const consumers = await Promise.all(Array.from({ length: consumersMax + 2 }, () => codeOf(consume())))
+  const consumers = await Promise.all(Array.from({ length: consumersMax + 2 }, () => problemOf(consume())))
   expect(consumers.filter((code) => code === 'ok')).toHaveLength(consumersMax)
   await node.request('room.close', { room: 'two' })
-  expect(await codeOf(node.request('room.open', { room: 'three' }))).toBe('ok')
+  expect(await problemOf(node.request('room.open', { room: 'three' }))).toBe('ok')
 })
 
 test('two publishers at once on one line: one gets it; an ingest asked for twice at once is one', async () => {
@@ -190,7 +194,7 @@ test('two publishers at once on one line: one gets it; an ingest asked for twice
   const room = 'race'
   await node.request('room.open', { room })
   const tell = (peer: string) => node.request('ingest.open', { room, peer, line: 'primary' })
-  const codes = await Promise.all(['a', 'b'].map((peer) => codeOf(tell(peer))))
+  const codes = await Promise.all(['a', 'b'].map((peer) => problemOf(tell(peer))))
   expect(codes.toSorted()).toEqual(['ok', 'stream.line_taken'])
   const winner = codes[0] === 'ok' ? 'a' : 'b'
   await node.request('peer.close', { room, peer: winner })
@@ -198,10 +202,10 @@ test('two publishers at once on one line: one gets it; an ingest asked for twice
   expect(second).toEqual(first)
   // Gone while its ports are opened: nothing is left of it.
   await node.request('peer.close', { room, peer: 'c' })
-  const leaving = codeOf(tell('e'))
+  const leaving = problemOf(tell('e'))
   await node.request('peer.close', { room, peer: 'e' })
   expect(await leaving).toBe('stream.gone')
-  expect(await codeOf(tell('f'))).toBe('ok')
+  expect(await problemOf(tell('f'))).toBe('ok')
 })
 
 test('a worker is killed: its room is lost, told once, and opens anew at once; the other room goes on', async () => {
@@ -236,7 +240,7 @@ test('the only worker is killed: the room waits for the next one', async () => {
   await node.request('room.open', { room: 'r' })
   process.kill(node.workers.all[0]?.worker.pid as number, 'SIGKILL')
   await until('room.lost')
-  expect(await codeOf(node.request('room.open', { room: 'r' }))).toBe('ok')
+  expect(await problemOf(node.request('room.open', { room: 'r' }))).toBe('ok')
 })
 
 test('a big room is spread over the workers, and media flows there', async () => {
@@ -299,8 +303,8 @@ test('ten viewers join at once: the publisher is asked once for a key frame', as
   const peer = media?.peer('p')
   const feed = { of: 'line', line: 'primary', source: 'cam' } as const
   const wanted = {
-    ...video(7),
-    codecs: [{ ...(video(7)['codecs'] as Media[])[0], rtcpFeedback: [{ type: 'nack', parameter: 'pli' }] }],
+    ...vp8Parameters([7]),
+    codecs: [{ ...(vp8Parameters([7])['codecs'] as Media[])[0], rtcpFeedback: [{ type: 'nack', parameter: 'pli' }] }],
   }
   const producer = (await media?.produce(peer as NonNullable<typeof peer>, direct, {
     kind: 'video',
@@ -339,24 +343,6 @@ test('ten viewers join at once: the publisher is asked once for a key frame', as
   }
 })
 
-/** One packet a frame, the first of them a key frame. */
-function makeVp8(ssrc: number, payloadType = 101): (isKey?: boolean) => Buffer {
-  let at = 0
-  return (isKey = at === 0) => {
-    const packet = Buffer.alloc(200)
-    packet[0] = 0x80
-    packet[1] = 0x80 | payloadType
-    packet.writeUInt16BE(at & 0xffff, 2)
-    packet.writeUInt32BE((at * 2_700) >>> 0, 4)
-    packet.writeUInt32BE(ssrc, 8)
-    packet[12] = 0x10
-    // What follows the size of the first partition is looked at in key frames only.
-    packet[13] = isKey ? 0x00 : 0x01
-    at++
-    return packet
-  }
-}
-
 test('degrading: layers of a picture with three of them, sound alone, and back', async () => {
   const sfu = await start({ workers: 1 })
   const { node } = sfu
@@ -364,9 +350,8 @@ test('degrading: layers of a picture with three of them, sound alone, and back',
   const { rtpCapabilities } = await node.request('room.open', { room })
   const media = node.rooms.get(room) as NonNullable<ReturnType<typeof node.rooms.get>>
   const direct = await media.places.main.router.createDirectTransport()
-  const encodings = [21, 22, 23].map((ssrc) => ({ ssrc, scalabilityMode: 'L1T3' }))
   const feed = { of: 'line', line: 'primary', source: 'cam' } as const
-  const rtpParameters = { ...video(0), encodings }
+  const rtpParameters = vp8Parameters([21, 22, 23])
   const producer = await media.produce(media.peer('p'), direct, { kind: 'video', rtpParameters, feed, via: 'webrtc' })
   const pictures = [21, 22, 23].map((ssrc) => makeVp8(ssrc))
   const timer = setInterval(() => {

@@ -9,7 +9,7 @@
  * It knows no engine: rights are asked before a request comes here. `main.ts` runs one in a process of its own, since RTP of the lines
  * passes through it and must not share a loop with the sockets.
  */
-import { type Clock, elapsedMs, type Timer } from '../engine/base/clock.ts'
+import type { Clock, Timer } from '../engine/base/clock.ts'
 import type { Log } from '../engine/base/log.ts'
 import type { NodeState, RoomSample, SfuAnswer, SfuAsk, SfuEvent, SfuRequest, SignalAnswer } from '../schemas/sfu.ts'
 import { checkWhole } from './checks.ts'
@@ -18,7 +18,6 @@ import { type MediaWorker, MediaWorkers } from './media-workers.ts'
 import type { SfuOptions } from './options.ts'
 import { asProblem, gone, SfuProblem } from './problem.ts'
 import { Room } from './room.ts'
-import { sampleRoom } from './sample.ts'
 import { refusal, type Signals } from './signals.ts'
 
 export interface SfuNodeParts {
@@ -35,6 +34,7 @@ type Handlers = { [R in SfuRequest]: (ask: SfuAsk<R>) => Promise<SfuAnswer<R>> |
 const sampleEveryMs = 2_000
 /** Requests to workers in one sample: 0.1 ms of our CPU each. */
 const statsPerSampleMax = 500
+const workerDied = 'the media worker died'
 const roomPattern = /^[A-Za-z0-9_-]{1,64}$/
 
 export class SfuNode {
@@ -90,9 +90,9 @@ export class SfuNode {
     return {
       'node.describe': async () => ({ state: this.#state, workers: await this.workers.sample(), rooms: this.rooms.size }),
       'room.open': async (ask) => ({ rtpCapabilities: (await this.#open(ask)).rtpCapabilities }),
-      'room.close': async ({ room }) => {
-        // What is being opened is closed too.
-        await this.#opening.get(room)?.catch(() => undefined)
+      'room.close': ({ room }) => {
+        // What is being opened is refused when it is there; who asks from now on gets another.
+        this.#opening.delete(room)
         this.rooms.get(room)?.close()
         this.rooms.delete(room)
         return {}
@@ -119,7 +119,10 @@ export class SfuNode {
       'signal.patch': (ask) => this.#signal(ask, (signals) => signals.patch(ask)),
       'signal.close': (ask) => this.#signal(ask, (signals) => signals.end(ask)),
       'ingest.open': inRoom<'ingest.open'>((room, ask) => room.openIngest(ask)),
+      'show.end': inRoom<'show.end'>((room) => room.endShow()),
       'line.switch': inRoom<'line.switch'>((room, { line }) => room.switchLine(line)),
+      'link.open': inRoom<'link.open'>((room, { from }) => room.links.open(this.#room(from))),
+      'link.close': inRoom<'link.close'>((room, { from }) => room.links.close(from)),
       'node.degrade': (ask) => this.#degrade(ask),
     }
   }
@@ -151,18 +154,22 @@ export class SfuNode {
     if (known) return known
     if (this.rooms.size + this.#opening.size >= this.#parts.options.roomsMax)
       throw new SfuProblem('stream.no_capacity', 'the node has as many rooms as it can')
-    const opening = this.#openNew(id, bitrateMax).finally(() => this.#opening.delete(id))
+    const isWanted = () => this.#opening.get(id) === opening
+    const opening = this.#openNew(id, { bitrateMax, isWanted }).finally(() => isWanted() && this.#opening.delete(id))
     this.#opening.set(id, opening)
     return opening
   }
 
-  async #openNew(id: string, bitrateMax = Number.POSITIVE_INFINITY): Promise<Room> {
+  async #openNew(
+    id: string,
+    { bitrateMax = Number.POSITIVE_INFINITY, isWanted }: { bitrateMax: number | undefined; isWanted: () => boolean },
+  ): Promise<Room> {
     const { options, clock, log, emit } = this.#parts
     const own = { ...options, bitrateMax: Math.min(options.bitrateMax, bitrateMax) }
     const room = await Room.open(id, { options: own, clock, log, emit, workers: this.workers })
-    if (this.#isClosed || room.places.main.router.closed) {
+    if (!isWanted() || this.#isClosed || room.places.main.router.closed) {
       room.close()
-      throw this.#isClosed ? gone('room') : new SfuProblem('stream.unavailable', 'the media worker died')
+      throw new SfuProblem('stream.unavailable', isWanted() && !this.#isClosed ? workerDied : 'the room was closed meanwhile')
     }
     this.rooms.set(id, room)
     room.degrade(this.#nodeLevel, 'node')
@@ -184,8 +191,8 @@ export class SfuNode {
     for (const room of [...this.rooms.values()]) {
       if (!room.places.isOn(media) || room.onWorkerDied(media)) continue
       this.rooms.delete(room.id)
-      room.close()
-      this.#parts.emit({ t: 'room.lost', room: room.id, reason: 'the media worker died' })
+      room.close(workerDied)
+      this.#parts.emit({ t: 'room.lost', room: room.id, reason: workerDied })
     }
   }
 
@@ -198,12 +205,11 @@ export class SfuNode {
   }
 
   async #sample(): Promise<void> {
-    const startedAt = elapsedMs()
     const workers = await this.workers.sample()
     const rooms: RoomSample[] = []
     const budget = { left: statsPerSampleMax }
     for (const room of inTurn([...this.rooms.values()], this.#samples++)) {
-      const sample = await sampleRoom(room, startedAt, budget)
+      const sample = await room.traffic.sample(room, budget)
       if (sample) rooms.push(sample)
     }
     if (!this.#isClosed) this.#parts.emit({ t: 'sample', rooms, workers })

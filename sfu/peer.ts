@@ -28,8 +28,16 @@ export interface PeerConsumer {
   readonly layers: number
   /** As the client wants it; what degrading allows is less. */
   wanted: { spatial: number; temporal: number | undefined; isPaused: boolean }
+  /** Until the last that was asked for is done; never rejects. */
+  applying: Promise<void>
 }
 export type PeerThing = 'transport' | 'producer' | 'consumer'
+
+export interface PeerParts {
+  /** Just before, while it can still be asked. */
+  onClosing(transport: types.WebRtcTransport): unknown
+  onClosed(what: PeerThing, id: string, reason: string): void
+}
 
 export class Peer {
   readonly id: string
@@ -38,17 +46,19 @@ export class Peer {
   readonly consumers = new Map<string, PeerConsumer>()
   /** Of its device, to receive. */
   rtpCapabilities: types.RtpCapabilities | undefined
+  /** All that it does is to feed a line, by WHIP or RTP. */
+  isLine = false
   /** What it sent more than it may, since when. */
   overBitrateSinceMs: number | undefined
   /** Things that are being made: they count against the bounds already. */
   readonly #making: Record<PeerThing, number> = { transport: 0, producer: 0, consumer: 0 }
   /** Why things close that close now. */
   #cause: string | undefined
-  readonly #onClosed: (what: PeerThing, id: string, reason: string) => void
+  readonly #parts: PeerParts
 
-  constructor(id: string, onClosed: (what: PeerThing, id: string, reason: string) => void) {
+  constructor(id: string, parts: PeerParts) {
     this.id = id
-    this.#onClosed = onClosed
+    this.#parts = parts
   }
 
   transport(id: string): PeerTransport {
@@ -93,8 +103,8 @@ export class Peer {
       if (!this.transports.delete(transport.id)) return
       place.media.transports--
       place.transports--
-      transport.close()
-      this.#onClosed('transport', transport.id, this.#cause ?? reason)
+      this.closeTransport(transport)
+      this.#parts.onClosed('transport', transport.id, this.#cause ?? reason)
     }
     // When the room ends nobody is told of each transport: what is told is of viewers on another worker, or of a layout.
     transport.on('routerclose', () => end('media worker died'))
@@ -108,7 +118,7 @@ export class Peer {
   addProducer(producer: types.Producer, feed: Feed): void {
     this.producers.set(producer.id, { producer, feed })
     producer.observer.on('close', () => {
-      if (this.producers.delete(producer.id)) this.#onClosed('producer', producer.id, this.#cause ?? 'closed')
+      if (this.producers.delete(producer.id)) this.#parts.onClosed('producer', producer.id, this.#cause ?? 'closed')
     })
   }
 
@@ -122,20 +132,40 @@ export class Peer {
     consumer.observer.on('close', () => {
       place.media.consumers--
       place.consumers--
-      if (this.consumers.delete(consumer.id)) this.#onClosed('consumer', consumer.id, reason)
+      if (this.consumers.delete(consumer.id)) this.#parts.onClosed('consumer', consumer.id, reason)
     })
   }
 
   /** All that it sends, and the ways it came. */
   cut(reason: string): void {
+    this.#because(reason, () => {
+      for (const { producer } of [...this.producers.values()]) producer.close()
+      for (const { transport } of [...this.transports.values()])
+        if (transport.appData['direction'] === 'send') this.closeTransport(transport)
+    })
+  }
+
+  /** What it sends to the show; the way it came stays. */
+  endLines(reason: string): void {
+    this.#because(reason, () => {
+      for (const { producer, feed } of [...this.producers.values()]) if (feed.of === 'line') producer.close()
+    })
+  }
+
+  #because(reason: string, close: () => void): void {
     this.#cause = reason
-    for (const { producer } of [...this.producers.values()]) producer.close()
-    for (const { transport } of [...this.transports.values()]) if (transport.appData['direction'] === 'send') transport.close()
+    close()
     this.#cause = undefined
   }
 
+  closeTransport(transport: types.WebRtcTransport): void {
+    if (transport.closed) return
+    this.#parts.onClosing(transport)
+    transport.close()
+  }
+
   close(): void {
-    for (const { transport } of [...this.transports.values()]) transport.close()
+    for (const { transport } of [...this.transports.values()]) this.closeTransport(transport)
     // Those of plain transports (RTP ingest) have no transport of the peer.
     for (const { producer } of [...this.producers.values()]) producer.close()
   }

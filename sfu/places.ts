@@ -1,12 +1,13 @@
 /**
  * The routers of a room: one on the worker where it lives, and for many viewers one on each further worker, fed by pipes.
  *
- *     const place = await places.forViewer()
+ *     await places.admit(async (place) => transport = await place.router.createWebRtcTransport(...))
  *     const producerId = await places.producerIn(place, track)       // piped there once
  */
 import type { types } from 'mediasoup'
 import { roomCodecs } from './codecs.ts'
 import type { MediaWorker, MediaWorkers } from './media-workers.ts'
+import { Pipe } from './pipe.ts'
 import { SfuProblem } from './problem.ts'
 
 export interface Place {
@@ -14,8 +15,10 @@ export interface Place {
   readonly router: types.Router
   consumers: number
   transports: number
-  /** Producers of the main router that are piped here, by their id. */
-  readonly piped: Map<string, Promise<string>>
+  /** Viewers whose transports are being made. */
+  coming: number
+  /** What comes here of the main router; that itself needs none. */
+  readonly pipe: Pipe | undefined
 }
 
 export class Places {
@@ -41,13 +44,29 @@ export class Places {
     return [this.main, ...this.#others]
   }
 
-  /** The first that has a place left, so that pipes are few; when all are full, the least full. Throws when all are busy. */
-  async forViewer(): Promise<Place> {
+  /**
+   * Runs with a place for one more viewer, who counts there until `arrived` says that the transport does, so that a crowd that comes at
+   * once is spread too. It is the first with room left, so that pipes are few; when all are full, the least full. Throws when all are busy.
+   */
+  async admit<T>(make: (place: Place, arrived: () => void) => Promise<T>): Promise<T> {
+    const place = await this.#reserve()
+    let isComing = true
+    const arrived = () => {
+      if (isComing) place.coming--
+      isComing = false
+    }
+    return make(place, arrived).finally(arrived)
+  }
+
+  #reserve(): Place | Promise<Place> {
     const open = this.#free.find((place) => loadOf(place) < this.#consumersMax)
-    if (open) return open
+    if (open) return reserved(open)
     this.#growing ??= this.#grow().finally(() => (this.#growing = undefined))
-    const grown = await this.#growing
-    if (grown) return grown
+    // Others have waited for it too: it may be full already.
+    return this.#growing.then((grown) => (grown ? this.#reserve() : reserved(this.#leastFull())))
+  }
+
+  #leastFull(): Place {
     const [first, ...others] = this.#free
     if (!first) throw new SfuProblem('stream.no_capacity', 'every media worker is busy')
     return others.reduce((least, one) => (loadOf(one) < loadOf(least) ? one : least), first)
@@ -60,8 +79,9 @@ export class Places {
   async #grow(): Promise<Place | undefined> {
     const taken = new Set(this.all.map(({ media }) => media))
     if (!this.#workers.all.some((media) => !taken.has(media) && this.#workers.isFree(media))) return undefined
-    const place = await newPlace(this.#workers.pick(taken))
-    if (place.router.closed) return undefined
+    // Its worker may die meanwhile: then there is none more.
+    const place = await newPlace(this.#workers.pick(taken), this.main).catch(() => undefined)
+    if (!place || place.router.closed) return undefined
     if (this.#isClosed) {
       closePlace(place)
       return undefined
@@ -71,23 +91,8 @@ export class Places {
   }
 
   /** The id under which a producer of the main router can be consumed at a place. */
-  async producerIn(place: Place, producerId: string): Promise<string> {
-    if (place === this.main) return producerId
-    let piped = place.piped.get(producerId)
-    if (!piped) {
-      piped = this.#pipe(place, producerId)
-      place.piped.set(producerId, piped)
-      piped.catch(() => place.piped.delete(producerId))
-    }
-    return piped
-  }
-
-  async #pipe(place: Place, producerId: string): Promise<string> {
-    const wish = { listenInfo: pipeListenInfo, enableRtx: true }
-    const { pipeProducer } = await this.main.router.pipeToRouter({ producerId, router: place.router, ...wish })
-    if (!pipeProducer) throw new Error('no pipe producer')
-    pipeProducer.observer.on('close', () => place.piped.delete(producerId))
-    return pipeProducer.id
+  producerIn({ pipe }: Place, producerId: string): Promise<string> {
+    return pipe ? pipe.producerOf(producerId) : Promise.resolve(producerId)
   }
 
   /** A place whose worker died; false when it was the main one, and with it the room. */
@@ -107,16 +112,25 @@ export class Places {
   }
 }
 
-/** A worker that waits for its core loses nothing at once, and asks again for what it lost. */
-export const pipeListenInfo = { protocol: 'udp', ip: '127.0.0.1', recvBufferSize: 1_048_576, sendBufferSize: 1_048_576 } as const
-
 /** A viewer whose consumers are still to come counts as the two that it will have. */
-const loadOf = ({ consumers, transports }: Place): number => Math.max(consumers, transports * 2)
+const loadOf = ({ consumers, transports, coming }: Place): number => Math.max(consumers, transports * 2) + coming * 2
 
-async function newPlace(media: MediaWorker): Promise<Place> {
-  const router = await media.worker.createRouter({ mediaCodecs: roomCodecs })
+function reserved(place: Place): Place {
+  place.coming++
+  return place
+}
+
+async function newPlace(media: MediaWorker, main?: Place): Promise<Place> {
+  // At once: whoever looks for a worker now must see it.
   media.rooms++
-  return { media, router, consumers: 0, transports: 0, piped: new Map() }
+  try {
+    const router = await media.worker.createRouter({ mediaCodecs: roomCodecs })
+    const pipe = main && new Pipe({ from: main.router, to: router })
+    return { media, router, consumers: 0, transports: 0, coming: 0, pipe }
+  } catch (error) {
+    media.rooms--
+    throw error
+  }
 }
 
 function closePlace({ media, router }: Place): void {

@@ -76,6 +76,19 @@ export class ShownTrack {
     return this.outs.filter((_, at) => this.#feeds[at] === stream)
   }
 
+  /** To be sent now: what is held of the source that it began with. What has none waits for its next key frame. */
+  replay(source: Source, nowMs: number): Buffer[] {
+    const replays = source.copyHeld().flatMap(([stream, held]) =>
+      this.outsOf(stream).map((out) => {
+        out.waits = false
+        // Written in place: each has a copy of its own.
+        const own = held.map((packet) => Buffer.from(packet))
+        return out.splice.replay(own, nowMs, source.clockOf(stream))
+      }),
+    )
+    return inTurn(replays)
+  }
+
   send(packet: Buffer, nowMs: number): void {
     this.sentAtMs = nowMs
     this.#pacer.push(packet)
@@ -86,6 +99,12 @@ export class ShownTrack {
     this.endTimer?.cancel()
     this.producer.close()
   }
+}
+
+/** The key frames of all layers before what follows any of them: nobody waits for the pictures of a layer that others watch. */
+function inTurn(replays: readonly (readonly Buffer[])[]): Buffer[] {
+  const longest = Math.max(0, ...replays.map(({ length }) => length))
+  return Array.from({ length: longest }, (_, at) => replays.flatMap((replay) => replay[at] ?? [])).flat()
 }
 
 /** The only layer of a track takes the best that arrives of a source with several. */

@@ -16,6 +16,7 @@ import { type Clock, elapsedMs, type Timer } from '../engine/base/clock.ts'
 import type { Log } from '../engine/base/log.ts'
 import type { StreamLineShape } from '../schemas/messages.ts'
 import type { LineName, MediaKind } from '../schemas/sfu.ts'
+import { Chosen } from './chosen.ts'
 import { isKeyPacket } from './key-frames.ts'
 import { type LineCause, type LineChange, Lines } from './lines.ts'
 import { gone, SfuProblem } from './problem.ts'
@@ -26,7 +27,7 @@ import { senderReport, ssrcOf } from './splice.ts'
 export type Via = 'webrtc' | 'whip' | 'rtp'
 export interface Attach {
   line: LineName
-  /** cam, mic, screen, virtual: of several pictures of a line the last attached is shown, or the one selected. */
+  /** cam, mic, screen, virtual: which of several of a line is shown says `chosen.ts`. */
   source: string
   producer: types.Producer
   ownerId: string
@@ -41,6 +42,13 @@ export interface ProgramParts {
   onSwitched(change: { from: LineName; to: LineName; gapMs: number; cause: LineCause }): void
 }
 
+interface Pending {
+  to: LineName
+  cause: LineCause
+  /** So long it waits for a key frame that comes now. */
+  untilMs: number
+}
+
 const tickEveryMs = 100
 /** To read what arrived while we stood still. */
 const catchUpMs = 20
@@ -52,6 +60,10 @@ const keepTrackMs = 15_000
 const askEveryMs = 500
 /** A browser makes no key frame unasked: what is held of a line that stands by would grow, and be sent in one go. */
 const heldMsMax = 4_000
+/** What was held is hardly more than its key frame. */
+const freshMs = 500
+/** Back to a line there is no haste: its next key frame begins without a burst, unless they are further apart than this. */
+const freshMsMax = 4_000
 const retryTrackMs = 1_000
 const messageBytesMax = 262_144
 const kinds: readonly MediaKind[] = ['audio', 'video']
@@ -64,7 +76,7 @@ export class Program {
   readonly #tracks = new Map<MediaKind, ShownTrack>()
   readonly #making = new Set<MediaKind>()
   readonly #retryAt = new Map<MediaKind, number>()
-  readonly #selected = new Map<LineName, string>()
+  readonly #chosen = new Chosen()
   #direct: Promise<types.DirectTransport> | undefined
   #tick: Timer | undefined
   #reportAt = 0
@@ -75,7 +87,7 @@ export class Program {
   #toldLines = ''
   /** What feeds the tracks. Behind what `Lines` says while the other has no picture to begin with. */
   #onAir: LineName | undefined
-  #pending: { to: LineName; cause: LineCause } | undefined
+  #pending: Pending | undefined
   /** A switch whose first packet has not come yet. */
   #switching: { from: LineName; to: LineName; cause: LineCause; lastOutMs: number } | undefined
   #lastOutMs = 0
@@ -129,11 +141,11 @@ export class Program {
   }
 
   #add(source: Source): void {
-    const { line, producer, consumer, kind } = source
+    const { line, producer, consumer } = source
     const wanted = this.#codecBeside(source)
     if (wanted !== undefined) throw new SfuProblem('stream.codec', `the other line sends ${wanted}`)
     this.#sources.push(source)
-    if (kind === 'video') this.#selected.set(line, producer.id)
+    this.#chosen.want(source)
     this.#lines.opened(line)
     consumer.on('rtp', (packet) => this.#onPacket(source, packet))
     consumer.observer.on('close', () => this.#detach(source))
@@ -192,19 +204,14 @@ export class Program {
     const at = this.#sources.indexOf(source)
     if (at < 0) return
     this.#sources.splice(at, 1)
-    const { line, kind, producer } = source
+    const { line, kind } = source
     const left = this.#sources.filter((other) => other.line === line)
-    if (this.#selected.get(line) === producer.id) this.#reselect(line, left)
+    const instead = this.#chosen.gone(source, left)
+    if (instead && this.#isShown(instead)) this.#showNow(instead)
     if (left.length === 0) this.#lines.closed(line)
     const track = this.#tracks.get(kind)
     if (track && !this.#sources.some((other) => other.kind === kind)) this.#endLater(track, kind)
     if (!this.#isClosed) this.#tellLines()
-  }
-
-  #reselect(line: LineName, left: readonly Source[]): void {
-    const next = left.findLast(({ kind }) => kind === 'video')
-    if (!next) this.#selected.delete(line)
-    else this.select(next.producer.id)
   }
 
   #endLater(track: ShownTrack, kind: MediaKind): void {
@@ -238,11 +245,12 @@ export class Program {
     // A line alone has nobody to give way to.
     if (!isFed || this.#hasTwo) source.hold(stream, packet, now)
     else source.forgetHeld()
+    const isNext = this.#chosen.heard(source, now) && this.#isShown(source)
     // Sound alone keeps no line up that had a picture.
     if (source.kind === 'video' || !this.#hasVideo(source.line)) this.#lines.heard(source.line, now)
     if (isFed) this.#sendOn(this.#tracks.get(source.kind) as ShownTrack, stream, packet, now)
-    else if (this.#pending?.to === source.line && this.#canBegin(source.line)) this.#goTo(this.#pending)
-    else if (isShown) this.#showNow(source)
+    else if (this.#pending?.to === source.line && this.#isReady(this.#pending, now)) this.#goTo(this.#pending)
+    else if (isShown || isNext) this.#showNow(source)
   }
 
   get #hasTwo(): boolean {
@@ -279,8 +287,8 @@ export class Program {
     return this.#sources.some((source) => source.line === line && source.kind === 'video' && source.heardAtMs !== undefined)
   }
 
-  #isShown({ line, kind, producer }: Source): boolean {
-    return line === this.#onAir && (kind === 'audio' || this.#selected.get(line) === producer.id)
+  #isShown(source: Source): boolean {
+    return source.line === this.#onAir && this.#chosen.isShown(source)
   }
 
   // ------------------------------------------------------------------ switching
@@ -292,20 +300,22 @@ export class Program {
     return shown
   }
 
-  /** Which of several pictures of one line is shown. */
+  /** Which of several pictures of one line is shown, as soon as it has one. */
   select(producerId: string): void {
     const source = this.#sources.find(({ producer, kind }) => producer.id === producerId && kind === 'video')
     if (!source) throw new SfuProblem('stream.gone', 'no picture of a line')
-    this.#selected.set(source.line, producerId)
-    if (this.#isShown(source)) this.#showNow(source)
+    this.#chosen.want(source)
+    this.#askAt = 0
   }
 
   #onChange({ from, to, cause }: LineChange): void {
     const isWell = from !== undefined && this.#onAir !== undefined && this.#lines.stateOf(this.#onAir) === 'up'
+    const now = elapsedMs()
+    const pending: Pending = { to, cause, untilMs: now + (cause === 'returned' ? freshMsMax : 0) }
     this.#pending = undefined
-    if (!isWell || to === this.#onAir || this.#canBegin(to)) this.#goTo({ to, cause, isNew: from === undefined })
+    if (!isWell || to === this.#onAir || this.#isReady(pending, now)) this.#goTo({ to, cause, isNew: from === undefined })
     else {
-      this.#pending = { to, cause }
+      this.#pending = pending
       this.#askAt = 0
     }
     this.#tellLines()
@@ -325,11 +335,12 @@ export class Program {
     return this.#sources.filter((source) => source.kind === kind && this.#isShown(source))
   }
 
-  #canBegin(line: LineName): boolean {
-    return this.#sources.every((source) => {
-      const isPicture = source.line === line && source.kind === 'video' && this.#selected.get(line) === source.producer.id
-      return !isPicture || source.heardAtMs === undefined || source.canBegin
-    })
+  #isReady({ to, untilMs }: Pending, now: number): boolean {
+    const pictures = this.#sources.filter(
+      (source) => source.line === to && source.kind === 'video' && this.#chosen.isShown(source),
+    )
+    const heard = pictures.filter(({ heardAtMs }) => heardAtMs !== undefined)
+    return heard.every((source) => source.canBegin && (now >= untilMs || !source.isHeldSince(now - freshMs)))
   }
 
   /** What was held goes out at once; without it the next key frame begins. */
@@ -346,13 +357,7 @@ export class Program {
     track.endTimer?.cancel()
     track.begin(source)
     const now = elapsedMs()
-    for (const [stream, held] of source.copyHeld()) {
-      for (const out of track.outsOf(stream)) {
-        out.waits = false
-        const own = held.map((packet) => Buffer.from(packet))
-        for (const packet of out.splice.replay(own, now, source.clockOf(stream))) this.#send(track, packet, now)
-      }
-    }
+    for (const packet of track.replay(source, now)) this.#send(track, packet, now)
     if (!this.#hasTwo) source.forgetHeld()
     if (source.kind === 'video' && track.isWaiting) this.#askKeyFrame(source)
   }
@@ -376,12 +381,19 @@ export class Program {
 
   #armTick(): void {
     if (this.#tick || this.#isClosed) return
-    this.#tick = this.#parts.clock.after(this.#wasLate ? catchUpMs : tickEveryMs, () => {
+    this.#tick = this.#parts.clock.after(this.#untilTickMs, () => {
       this.#tick = undefined
       this.#onTick()
       if (this.#sources.length > 0) this.#armTick()
       else this.#tickedAt = 0
     })
+  }
+
+  /** A loss is told when it is one, not at the next tenth of a second: viewers wait. */
+  get #untilTickMs(): number {
+    if (this.#wasLate) return catchUpMs
+    const untilLossMs = Math.ceil((this.#lines.lossAtMs ?? Number.POSITIVE_INFINITY) - elapsedMs())
+    return Math.max(1, Math.min(tickEveryMs, untilLossMs))
   }
 
   #onTick(): void {
@@ -411,8 +423,9 @@ export class Program {
     this.#askAt = now + askEveryMs
     const track = this.#tracks.get('video')
     for (const source of this.#sources) {
-      const isMissed = track?.from === source ? track.isWaiting : this.#pending?.to === source.line && !source.canBegin
-      const isLong = this.#hasTwo && source.isHeldSince(now - heldMsMax)
+      const isNext = this.#pending?.to === source.line
+      const isMissed = track?.from === source ? track.isWaiting : isNext || (this.#chosen.isAwaited(source) && !source.canBegin)
+      const isLong = source.isHeldSince(now - heldMsMax)
       if (source.kind === 'video' && (isMissed || isLong)) this.#askKeyFrame(source)
     }
   }

@@ -9,7 +9,7 @@
 import type { types } from 'mediasoup'
 import type { Clock } from '../engine/base/clock.ts'
 import type { Log } from '../engine/base/log.ts'
-import type { MediaTrackShape, StreamLineShape } from '../schemas/messages.ts'
+import type { MediaTrackShape } from '../schemas/messages.ts'
 import type {
   ConsumerParams,
   Feed,
@@ -22,9 +22,10 @@ import type {
   SfuEvent,
   TransportParams,
 } from '../schemas/sfu.ts'
-import { checkFeed, checkId, checkLine, checkObject, checkOneOf, checkWhole } from './checks.ts'
+import { checkFeed, checkId, checkObject, checkOneOf, checkWhole } from './checks.ts'
 import { capOf, type LayerCap } from './degrade.ts'
-import { type OpenIngest, openIngest } from './ingest.ts'
+import { Ingests } from './ingests.ts'
+import { type LinkedRoom, Links, type Track } from './links.ts'
 import type { MediaWorker, MediaWorkers } from './media-workers.ts'
 import type { SfuOptions } from './options.ts'
 import { Peer, type PeerConsumer, type PeerThing } from './peer.ts'
@@ -32,6 +33,7 @@ import { type Place, Places } from './places.ts'
 import { byClient, gone, SfuProblem } from './problem.ts'
 import { Program, type Via } from './program.ts'
 import { Signals } from './signals.ts'
+import { Traffic } from './traffic.ts'
 
 export interface RoomParts {
   options: SfuOptions
@@ -45,36 +47,36 @@ const initialOutgoingBitrate = 1_000_000
 /** Asked of a publisher at most this often, however many viewers want one. */
 const keyFrameRequestDelayMs = 1_000
 
-/** A stranger that knows a port would close it over and over. */
-const reopenAfterMs = 1_000
 /** Of scalable coding; mediasoup knows no more. */
 const layersMax = 8
 
-interface OpenedIngest extends OpenIngest {
-  readonly ask: SfuAsk<'ingest.open'>
-  /** Something came since its ports were opened. */
-  wasUp: boolean
-}
-interface Track {
-  shape: MediaTrackShape
-  readonly producer: types.Producer
+/** Where a transport is made. */
+export interface Spot {
+  place: Place
+  router: types.Router
+  /** Whoever comes there by `places.admit` counts by the transport from now on. */
+  arrived?: () => void
 }
 
-export class Room {
+export class Room implements LinkedRoom {
   readonly id: string
   readonly places: Places
   readonly program: Program
   /** WHIP and WHEP. */
   readonly signals: Signals
+  /** To shows of other rooms. */
+  readonly links: Links
   readonly peers = new Map<string, Peer>()
+  readonly traffic = new Traffic()
   readonly #parts: RoomParts
   readonly #tracks = new Map<string, Track>()
-  readonly #ingests = new Map<string, OpenedIngest>()
-  readonly #openingIngests = new Map<string, Promise<Ingest>>()
+  readonly #ingests: Ingests
   /** Bits a second, of one publisher. */
   readonly bitrateMax: number
   #level = 0
   #nodeLevel = 0
+  /** How many were ended: what was on its way to an earlier one does not become part of the next. */
+  #shows = 0
   isClosed = false
 
   private constructor(id: string, places: Places, parts: RoomParts) {
@@ -84,6 +86,8 @@ export class Room {
     this.#parts = parts
     const { clock } = parts
     this.signals = new Signals(this, clock)
+    this.#ingests = new Ingests(this, parts)
+    this.links = new Links(this, (event) => this.#emit(event))
     this.program = new Program({
       router: places.main.router,
       clock,
@@ -91,7 +95,7 @@ export class Room {
       onTrack: (producer, ownerId) => this.#openTrack(producer, { userId: ownerId, source: 'main' }),
       onLines: (lines, line) => {
         this.#emit({ t: 'line.changed', room: id, lines, line })
-        this.#onLines(lines)
+        this.#ingests.onLines(lines)
       },
       onSwitched: (change) => this.#emit({ t: 'line.switched', room: id, ...change }),
     })
@@ -104,12 +108,12 @@ export class Room {
   }
 
   /** Ended, or about to be: its worker died. What closes with it is told with one word, `room.lost`. */
-  get #isOver(): boolean {
+  get isOver(): boolean {
     return this.isClosed || this.places.main.router.closed
   }
 
   #emit(event: SfuEvent): void {
-    if (!this.#isOver) this.#parts.emit(event)
+    if (!this.isOver) this.#parts.emit(event)
   }
 
   get rtpCapabilities(): Media {
@@ -118,7 +122,8 @@ export class Room {
 
   describe(): RoomMedia {
     const { lines, line } = this.program
-    return { tracks: [...this.#tracks.values()].map(({ shape }) => shape), lines, line, degradeLevel: this.#degradeLevel }
+    const tracks = this.tracks.map(({ shape }) => shape)
+    return { tracks, lines, line, degradeLevel: this.#degradeLevel, links: this.links.describe() }
   }
 
   // ------------------------------------------------------------------ peers and transports
@@ -128,10 +133,13 @@ export class Room {
     const known = this.peers.get(id)
     if (known) return known
     checkId(id, 'peer')
-    if (this.#isOver) throw gone('room')
+    if (this.isOver) throw gone('room')
     if (this.peers.size >= this.#parts.options.peersPerRoomMax)
       throw new SfuProblem('stream.no_capacity', 'the room has as many media clients as it can')
-    const peer = new Peer(id, (what, thing, reason) => this.#closed(peer, what, thing, reason))
+    const peer = new Peer(id, {
+      onClosing: (transport) => this.isOver || this.traffic.leaves(transport),
+      onClosed: (what, thing, reason) => this.#closed(peer, what, thing, reason),
+    })
     this.peers.set(id, peer)
     return peer
   }
@@ -145,7 +153,7 @@ export class Room {
   closePeer(id: string): void {
     const peer = this.peers.get(id)
     this.peers.delete(id)
-    this.#closeIngest(id)
+    this.#ingests.close(id)
     peer?.close()
   }
 
@@ -160,36 +168,40 @@ export class Room {
   }
 
   /** What publishes is where the room lives; who watches may be elsewhere, or `at` another router of a place. */
-  async openTransport(
-    peer: Peer,
-    direction: 'send' | 'recv',
-    at?: { place: Place; router: types.Router },
-  ): Promise<types.WebRtcTransport> {
-    return peer.make('transport', async () => {
-      const place = at?.place ?? (direction === 'send' ? this.places.main : await this.places.forViewer())
-      const transport = await (at?.router ?? place.router).createWebRtcTransport({
-        webRtcServer: place.media.server,
-        enableUdp: true,
-        enableTcp: true,
-        preferUdp: true,
-        initialAvailableOutgoingBitrate: initialOutgoingBitrate,
-        appData: { direction },
-      })
-      try {
-        if (direction === 'send') await transport.setMaxIncomingBitrate(this.bitrateMax)
-        this.#mustBeThere(peer, transport)
-      } catch (error) {
-        transport.close()
-        throw error
-      }
-      peer.addTransport(transport, place)
-      return transport
+  openTransport(peer: Peer, direction: 'send' | 'recv', at?: Spot): Promise<types.WebRtcTransport> {
+    const { main } = this.places
+    return peer.make('transport', () => {
+      if (at) return this.#newTransport(peer, direction, at)
+      if (direction === 'send') return this.#newTransport(peer, direction, { place: main, router: main.router })
+      return this.places.admit((place, arrived) => this.#newTransport(peer, direction, { place, router: place.router, arrived }))
     })
   }
 
+  async #newTransport(peer: Peer, direction: 'send' | 'recv', { place, router, arrived }: Spot): Promise<types.WebRtcTransport> {
+    const transport = await router.createWebRtcTransport({
+      webRtcServer: place.media.server,
+      enableUdp: true,
+      enableTcp: true,
+      preferUdp: true,
+      initialAvailableOutgoingBitrate: initialOutgoingBitrate,
+      appData: { direction },
+    })
+    try {
+      if (direction === 'send') await transport.setMaxIncomingBitrate(this.bitrateMax)
+      this.mustBeThere(peer, transport)
+    } catch (error) {
+      transport.close()
+      throw error
+    }
+    peer.addTransport(transport, place)
+    arrived?.()
+    if (direction === 'recv') this.traffic.opened(transport)
+    return transport
+  }
+
   /** A peer may have left, the room have ended or the worker have died while something was made. */
-  #mustBeThere(peer: Peer, made: { readonly closed: boolean }): void {
-    if (this.#isOver || this.peers.get(peer.id) !== peer) throw gone('client')
+  mustBeThere(peer: Peer, made: { readonly closed: boolean }): void {
+    if (this.isOver || this.peers.get(peer.id) !== peer) throw gone('client')
     if (made.closed) throw gone('transport')
   }
 
@@ -229,6 +241,10 @@ export class Room {
     { kind, rtpParameters, feed, via }: { kind: MediaKind; rtpParameters: Media; feed: Feed; via: Via },
   ): Promise<types.Producer> {
     checkFeed(feed)
+    const show = this.#shows
+    const mayFeed = () => {
+      if (feed.of === 'line' && show !== this.#shows) throw gone('show')
+    }
     return peer.make('producer', async () => {
       const producer = await byClient(
         transport.produce({
@@ -238,9 +254,11 @@ export class Room {
         }),
       )
       try {
-        this.#mustBeThere(peer, transport)
+        this.mustBeThere(peer, transport)
+        mayFeed()
         if (feed.of === 'line') await this.program.attach({ ...feed, producer, ownerId: peer.id, via })
-        this.#mustBeThere(peer, producer)
+        this.mustBeThere(peer, producer)
+        mayFeed()
       } catch (error) {
         producer.close()
         throw error
@@ -251,80 +269,8 @@ export class Room {
     })
   }
 
-  /** Asked again by the same client for the same line: the same ports. */
-  async openIngest(ask: SfuAsk<'ingest.open'>): Promise<Ingest> {
-    checkId(ask.peer, 'peer')
-    checkLine(ask.line)
-    checkOneOf(ask.videoCodec, [undefined, 'h264', 'vp8'], 'videoCodec')
-    checkOneOf(ask.isSrtp, [undefined, true, false], 'isSrtp')
-    // One after the other: whoever asks twice at once gets one.
-    for (let opening = this.#openingIngests.get(ask.peer); opening; opening = this.#openingIngests.get(ask.peer))
-      await opening.catch(() => undefined)
-    const known = this.#ingests.get(ask.peer)
-    if (known?.ask.line === ask.line) return known.told
-    if (known) this.closePeer(ask.peer)
-    return this.#openPorts(ask)
-  }
-
-  #openPorts(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
-    const opening = this.#openPortsNow(ask, again).finally(
-      () => this.#openingIngests.get(ask.peer) === opening && this.#openingIngests.delete(ask.peer),
-    )
-    this.#openingIngests.set(ask.peer, opening)
-    return opening
-  }
-
-  async #openPortsNow(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
-    const { peer: peerId, line, source, videoCodec = 'h264', isSrtp = false } = ask
-    const peer = this.peer(peerId)
-    const { options, log } = this.#parts
-    const opened = await openIngest({ place: this.places.main, options, source, isSrtp, videoCodec, log, again })
-    const feed: Feed = { of: 'line', line, source: 'virtual' }
-    try {
-      for (const { kind, transport, rtpParameters } of opened.ports)
-        await this.produce(peer, transport, { kind, rtpParameters, feed, via: 'rtp' })
-      for (const { transport } of opened.ports) this.#mustBeThere(peer, transport)
-    } catch (error) {
-      opened.close()
-      throw error
-    }
-    const ingest: OpenedIngest = { ...opened, ask, wasUp: false }
-    this.#ingests.set(peerId, ingest)
-    for (const { transport } of opened.ports) transport.observer.on('close', () => this.#onPortClosed(peerId, ingest))
-    return opened.told
-  }
-
-  /** By a stranger: whoever it belongs to gets it back. */
-  #onPortClosed(peerId: string, ingest: OpenedIngest): void {
-    if (this.#ingests.get(peerId) !== ingest || this.#isOver) return
-    this.#parts.clock.after(reopenAfterMs, () => {
-      if (this.#ingests.get(peerId) === ingest) void this.#reopenPorts(peerId, ingest)
-    })
-  }
-
-  /** A sender that fell silent may begin again from another port. */
-  #onLines(lines: readonly StreamLineShape[]): void {
-    for (const [peerId, ingest] of this.#ingests) {
-      const state = lines.find(({ line }) => line === ingest.ask.line)?.state
-      if (state === 'up') ingest.wasUp = true
-      else if (state === 'down' && ingest.wasUp) void this.#reopenPorts(peerId, ingest)
-    }
-  }
-
-  async #reopenPorts(peerId: string, { ask, told, close }: OpenedIngest): Promise<void> {
-    this.#ingests.delete(peerId)
-    close()
-    try {
-      if (!this.#isOver && this.peers.has(peerId)) await this.#openPorts(ask, told)
-    } catch (error) {
-      if (!this.#isOver) this.#parts.log.warn({ err: error, line: ask.line }, 'the ports of a line cannot be opened again')
-    }
-  }
-
-  #closeIngest(peerId: string): void {
-    const ingest = this.#ingests.get(peerId)
-    this.#ingests.delete(peerId)
-    ingest?.close()
+  openIngest(ask: SfuAsk<'ingest.open'>): Promise<Ingest> {
+    return this.#ingests.open(ask)
   }
 
   /** Of each publisher every way in, for what it sends. */
@@ -332,7 +278,7 @@ export class Room {
     for (const peer of this.peers.values()) {
       const own = [...peer.transports.values()].map(({ transport }) => transport)
       const transports = own.filter(({ appData }) => appData['direction'] === 'send') as types.Transport[]
-      const ports = this.#ingests.get(peer.id)?.ports.map(({ transport }) => transport) ?? []
+      const ports = this.#ingests.transportsOf(peer.id)
       if (transports.length + ports.length > 0) yield [peer, [...transports, ...ports]]
     }
   }
@@ -341,7 +287,7 @@ export class Room {
   cutForBitrate(peer: Peer): void {
     this.#parts.log.warn({ room: this.id, peer: peer.id, bitrateMax: this.bitrateMax }, 'a publisher sends too much: cut')
     peer.cut('bitrate')
-    this.#closeIngest(peer.id)
+    this.#ingests.close(peer.id)
   }
 
   closeProducer({ peer, producer }: SfuAsk<'producer.close'>): void {
@@ -367,15 +313,30 @@ export class Room {
     return { line: this.program.switchLine(line) }
   }
 
+  endShow(): void {
+    this.#shows++
+    for (const peer of [...this.peers.values()]) {
+      if (peer.isLine) this.closePeer(peer.id)
+      else peer.endLines('show ended')
+    }
+    this.program.endTracks()
+  }
+
   #openTrack(producer: types.Producer, of: Pick<MediaTrackShape, 'userId' | 'source' | 'seatNo'>): void {
     const shape: MediaTrackShape = { id: producer.id, kind: producer.kind, ...of }
     this.#tracks.set(producer.id, { shape, producer })
     producer.observer.on('close', () => {
-      if (this.#tracks.delete(producer.id))
-        this.#emit({ t: 'track.closed', room: this.id, trackId: producer.id, reason: 'closed' })
+      if (!this.#tracks.delete(producer.id)) return
+      this.#emit({ t: 'track.closed', room: this.id, trackId: producer.id, reason: 'closed' })
+      this.#tellLinked(shape)
     })
     this.#emit({ t: 'track.opened', room: this.id, track: shape })
+    this.#tellLinked(shape)
     this.signals.onTrack(shape)
+  }
+
+  #tellLinked({ source }: MediaTrackShape): void {
+    if (source === 'main' && !this.isOver) this.links.onShow()
   }
 
   // ------------------------------------------------------------------ what is played
@@ -387,10 +348,11 @@ export class Room {
     if (!peer.rtpCapabilities) throw new SfuProblem('stream.bad_params', 'the transport was made without rtpCapabilities')
     const rtpCapabilities = peer.rtpCapabilities
     return peer.make('consumer', async () => {
-      const track = this.track(trackId)
-      const producerId = await this.places.producerIn(place, track.producer.id)
+      const producerId = await this.#producerIn(place, trackId)
+      // A track that ended meanwhile is no fault of the device.
+      if (to.closed || !this.#hasTrack(trackId)) throw gone('track')
       if (!place.router.canConsume({ producerId, rtpCapabilities }))
-        throw new SfuProblem('stream.codec', `this device cannot play ${track.producer.rtpParameters.codecs[0]?.mimeType}`)
+        throw new SfuProblem('stream.codec', 'this device cannot play the codec of this track')
       // Paused, so that the key frame comes when the client can show it.
       const consumer = await byClient(to.consume({ producerId, rtpCapabilities, paused: true }))
       if (to.closed) consumer.close()
@@ -400,10 +362,20 @@ export class Room {
     })
   }
 
-  track(id: string): Track {
-    const track = this.#tracks.get(id)
-    if (!track) throw gone('track')
-    return track
+  /** The id under which a track, of this room or of one that is linked, can be consumed at a place. */
+  async #producerIn(place: Place, trackId: string): Promise<string> {
+    if (this.#tracks.has(trackId)) return this.places.producerIn(place, trackId)
+    const found = this.links.of(trackId)
+    if (!found) throw gone('track')
+    return this.places.producerIn(place, await found.pipe.producerOf(found.track.producer.id))
+  }
+
+  #hasTrack(id: string): boolean {
+    return this.#tracks.has(id) || this.links.of(id) !== undefined
+  }
+
+  get show(): readonly Track[] {
+    return this.tracks.filter(({ shape }) => shape.source === 'main')
   }
 
   get tracks(): readonly Track[] {
@@ -412,13 +384,13 @@ export class Room {
 
   /** A consumer from now on belongs to the peer, and to the level of degrading. */
   watch(peer: Peer, consumer: types.Consumer, { place, trackId }: { place: Places['main']; trackId: string }): void {
-    if (consumer.closed || this.#isOver || this.peers.get(peer.id) !== peer) {
+    if (consumer.closed || this.isOver || this.peers.get(peer.id) !== peer) {
       consumer.close()
       throw gone('client')
     }
     const layers = layersOf(consumer)
     const wanted = { spatial: layers - 1, temporal: undefined, isPaused: consumer.paused }
-    peer.addConsumer({ consumer, trackId, layers, wanted }, place)
+    peer.addConsumer({ consumer, trackId, layers, wanted, applying: Promise.resolve() }, place)
     if (this.#degradeLevel > 0) this.#applyLater(peer.consumer(consumer.id))
   }
 
@@ -466,8 +438,14 @@ export class Room {
     this.#apply(one).catch((error) => one.consumer.closed || this.#parts.log.warn({ err: error }, 'a consumer is not degraded'))
   }
 
-  /** What the client wants, as far as the level allows. */
-  async #apply({ consumer, layers, wanted }: PeerConsumer): Promise<void> {
+  /** What the client wants, as far as the level allows. One after the other: what a worker is still doing cannot be seen. */
+  #apply(one: PeerConsumer): Promise<void> {
+    const applying = one.applying.then(() => this.#applyNow(one))
+    one.applying = applying.catch(() => undefined)
+    return applying
+  }
+
+  async #applyNow({ consumer, layers, wanted }: PeerConsumer): Promise<void> {
     if (consumer.closed) return
     const isPaused = wanted.isPaused || this.#capOf(consumer, layers).isPaused
     if (isPaused !== consumer.paused) await (isPaused ? consumer.pause() : consumer.resume())
@@ -486,7 +464,7 @@ export class Room {
   // ------------------------------------------------------------------ the end
 
   #closed(peer: Peer, what: PeerThing, id: string, reason: string): void {
-    if (this.#isOver || this.peers.get(peer.id) !== peer) return
+    if (this.isOver || this.peers.get(peer.id) !== peer) return
     const emit = this.#parts.emit
     const of = { room: this.id, peer: peer.id, reason }
     if (what === 'transport') emit({ t: 'transport.closed', ...of, transport: id })
@@ -499,9 +477,10 @@ export class Room {
     return this.places.lost(media)
   }
 
-  close(): void {
+  close(reason = 'room closed'): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.links.end(reason)
     this.program.close()
     for (const peer of this.peers.values()) peer.close()
     this.peers.clear()

@@ -109,7 +109,7 @@ export class Signals {
     const { transport, peer } = resource
     const id = newId()
     const choices = consumers.flatMap((consumer) => this.#chooseLayers(peer, consumer))
-    const waiting = this.#clock.after(connectMsMax, () => transport.dtlsState !== 'connected' && transport.close())
+    const waiting = this.#clock.after(connectMsMax, () => transport.dtlsState !== 'connected' && peer.closeTransport(transport))
     const end = () => {
       waiting.cancel()
       for (const choice of choices) choice.close()
@@ -120,10 +120,10 @@ export class Signals {
     }
     this.#resources.set(id, resource)
     transport.observer.on('close', end)
-    for (const consumer of consumers) consumer.on('producerclose', () => transport.close())
+    for (const consumer of consumers) consumer.on('producerclose', () => peer.closeTransport(transport))
     // It may have ended while the last step was waited for.
     if (transport.closed || consumers.some(({ closed }) => closed)) {
-      transport.close()
+      peer.closeTransport(transport)
       end()
       throw gone('client')
     }
@@ -136,8 +136,10 @@ export class Signals {
     const of = { room: this.#room.id, peer: peer.id, consumer: consumer.id }
     // It may be closing: then no layer is needed.
     const choose = (spatial: number) => void this.#room.setLayers({ ...of, spatial }).catch(() => undefined)
-    const choice = new LayerChoice({ layers, clock: this.#clock, choose })
+    const isHeld = (): boolean => consumer.paused || (consumer.preferredLayers?.spatialLayer ?? layers) < choice.spatial
+    const choice = new LayerChoice({ layers, clock: this.#clock, choose, isHeld })
     choose(choice.spatial)
+    consumer.on('layerschange', () => choice.switched())
     consumer.on('score', ({ score }) => choice.heard(score))
     return [choice]
   }
@@ -149,7 +151,8 @@ export class Signals {
   /** A track of the show came that some viewers have room for. */
   onTrack({ source, kind }: MediaTrackShape): void {
     if (source !== 'main') return
-    for (const { waitsFor, transport } of [...this.#resources.values()]) if (waitsFor.has(kind as MediaKind)) transport.close()
+    for (const { waitsFor, peer, transport } of [...this.#resources.values()])
+      if (waitsFor.has(kind as MediaKind)) peer.closeTransport(transport)
   }
 
   async patch({ resource: id, fragment: text, etag }: SfuAsk<'signal.patch'>): Promise<SignalAnswer> {
@@ -171,7 +174,8 @@ export class Signals {
   }
 
   end({ resource: id }: SfuAsk<'signal.close'>): SignalAnswer {
-    this.#known(id).transport.close()
+    const { peer, transport } = this.#known(id)
+    peer.closeTransport(transport)
     return { status: 200 }
   }
 

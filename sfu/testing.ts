@@ -3,10 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { types } from 'mediasoup'
 import { SystemClock } from '../engine/base/clock.ts'
 import { silentLog } from '../engine/base/log.ts'
-import type { Ingest, SfuEvent } from '../schemas/sfu.ts'
+import type { Ingest, Media, SfuEvent } from '../schemas/sfu.ts'
 import { ffmpegArguments } from './ingest.ts'
 import { SfuNode } from './node.ts'
 import { type SfuOptions, sfuDefaults } from './options.ts'
+import { SfuProblem } from './problem.ts'
 import { ensureWorker } from './worker/ensure.ts'
 import { loadMediasoup } from './worker/load.ts'
 
@@ -64,6 +65,41 @@ export function sendTestPicture(ingest: Ingest, { size = '320x180', rate = 15 } 
   return spawn('ffmpeg', args, { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
+export const opusParameters = (ssrc: number): Media => ({
+  codecs: [{ mimeType: 'audio/opus', payloadType: 100, clockRate: 48_000, channels: 2 }],
+  encodings: [{ ssrc }],
+})
+/** More than one: layers, the lowest first. */
+export const vp8Parameters = (ssrcs: readonly number[]): Media => ({
+  codecs: [{ mimeType: 'video/VP8', payloadType: 101, clockRate: 90_000 }],
+  encodings: ssrcs.map((ssrc) => (ssrcs.length > 1 ? { ssrc, scalabilityMode: 'L1T3' } : { ssrc })),
+})
+
+/** One packet a frame, the first of them a key frame. */
+export function makeVp8(ssrc: number, payloadType = 101): (isKey?: boolean) => Buffer {
+  let at = 0
+  return (isKey = at === 0) => {
+    const packet = Buffer.alloc(200)
+    packet[0] = 0x80
+    packet[1] = 0x80 | payloadType
+    packet.writeUInt16BE(at & 0xffff, 2)
+    packet.writeUInt32BE((at * 2_700) >>> 0, 4)
+    packet.writeUInt32BE(ssrc, 8)
+    packet[12] = 0x10
+    // What follows the size of the first partition is looked at in key frames only.
+    packet[13] = isKey ? 0x00 : 0x01
+    at++
+    return packet
+  }
+}
+
+/** The code of a refusal, the status of an answer to a signal, else `ok`. */
+export const problemOf = (asked: Promise<unknown>): Promise<unknown> =>
+  asked.then(
+    (answer) => (Object(answer) as { status?: number }).status ?? 'ok',
+    (error) => (error instanceof SfuProblem ? error.code : error),
+  )
+
 /** What one track brings a viewer, packet by packet. */
 export class Watching {
   packets = 0
@@ -116,7 +152,10 @@ export class Watching {
 export async function watch({ node }: TestNode, roomId: string, trackId: string): Promise<Watching> {
   const room = node.rooms.get(roomId)
   if (!room) throw new Error('no room')
-  const { router } = room.places.main
+  return watchAt(room.places.main.router, trackId)
+}
+
+export async function watchAt(router: types.Router, trackId: string): Promise<Watching> {
   const transport = await router.createDirectTransport()
   const consumer = await transport.consume({ producerId: trackId, rtpCapabilities: router.rtpCapabilities })
   return new Watching(consumer)

@@ -44,20 +44,29 @@ export class NotLive extends SfuProblem {
 /** Sound and picture of one stream are kept in step by its players. */
 const streamId = 'livehouse'
 
-export async function openWhep(
+interface Opening {
+  offer: Offer
+  layouts: Layouts
+}
+
+export async function openWhep(room: Room, peer: Peer, opening: Opening): Promise<OpenedWhep> {
+  const planned = planWhep(room, opening.offer)
+  return room.places.admit((place, arrived) => openAt(place, room, peer, { ...opening, ...planned, arrived }))
+}
+
+async function openAt(
+  place: Place,
   room: Room,
   peer: Peer,
-  { offer, layouts }: { offer: Offer; layouts: Layouts },
+  { offer, layouts, plan, waitsFor, arrived }: Opening & ReturnType<typeof planWhep> & { arrived: () => void },
 ): Promise<OpenedWhep> {
-  const { plan, waitsFor } = planWhep(room, offer)
-  const place = await room.places.forViewer()
   const playing = plan.filter((one) => one !== undefined)
   const layout = await layouts.use(
     place,
     playing.map(({ match }) => match),
   )
   try {
-    const transport = await room.openTransport(peer, 'recv', { place, router: layout.router })
+    const transport = await room.openTransport(peer, 'recv', { place, router: layout.router, arrived })
     await transport.connect({ dtlsParameters: { role: clientRole(offer), fingerprints: [offer.fingerprint] } })
     const consumers = new Map<Playing, types.Consumer>()
     for (const one of playing) consumers.set(one, await consume({ room, peer, place, layout, transport, one }))

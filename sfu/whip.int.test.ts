@@ -188,9 +188,7 @@ describe('WHEP', () => {
         .value?.transport.observer.on('close', resolve as () => void),
     )
     ffmpeg.kill('SIGKILL')
-    await sfu.node.request('peer.close', { room, peer: 'rtp' })
-    await sfu.until('line.changed', (event) => event.room === room && event.lines.every(({ state }) => state === 'idle'))
-    sfu.node.rooms.get(room)?.program.endTracks()
+    await sfu.node.request('show.end', { room })
     await ended
     expect((await patch(room, one.resource, trickle, one.etag)).status).toBe(404)
     expect(leftIn(room)).toEqual(nothing)

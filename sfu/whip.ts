@@ -28,6 +28,7 @@ interface Sending {
 
 export async function openWhip(room: Room, peer: Peer, { offer, feed }: { offer: Offer; feed: Feed }): Promise<Opened> {
   const plan = planWhip(room, offer)
+  peer.isLine = feed.of === 'line'
   const transport = await room.openTransport(peer, 'send')
   await transport.connect({ dtlsParameters: { role: clientRole(offer), fingerprints: [offer.fingerprint] } })
   for (const sending of plan) {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
 import { SystemClock } from '../../engine/base/clock.ts'
 import { silentLog } from '../../engine/base/log.ts'
-import { WorkerPlace } from '../../engine/plugin/worker.ts'
+import { WorkerPlace } from '../../engine/plugin/places/worker.ts'
 
 const checks = 10_000
 const open = 256

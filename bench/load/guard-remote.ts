@@ -2,7 +2,7 @@
 import { SystemClock } from '../../engine/base/clock.ts'
 import { silentLog } from '../../engine/base/log.ts'
 import { packageVersion } from '../../engine/base/package.ts'
-import { runPlugin } from '../../engine/plugin/run.ts'
+import { runPlugin } from '../../engine/plugin/remote/run.ts'
 import plugin from './guard-plugin.ts'
 
 const [natsUrl = '', token = ''] = process.argv.slice(2)

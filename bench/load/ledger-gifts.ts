@@ -50,9 +50,15 @@ function gift(random: Random, txId: string, at: number): Charge {
     terms: { streamerBps: 5_000, guildBps: 2_000, paidBps: 10_000, bonusBps: 0 },
     streamer: `streamer.s${streamer}.bean.pending`,
     guild: `guild.g${streamer % guilds}.bean.pending`,
+    spend: { minute: windowAt(at, 60_000), day: windowAt(at, 86_400_000) },
     contractVersion: 'c1',
     catalogVersion: 'g1',
     event: { t: 'gift.sent', d },
     reply: { giftId: 'rose', count: 1 },
   }
+}
+
+const windowAt = (at: number, lengthMs: number) => {
+  const from = at - (at % lengthMs)
+  return { from, until: from + lengthMs, max: Number.MAX_SAFE_INTEGER }
 }

@@ -3,17 +3,18 @@
  *
  *     GET  /admin/v1/media                            the state of the node, its workers, the rooms with most traffic
  *     POST /admin/v1/media:degrade                    fewer layers for all rooms
+ *     GET  /admin/v1/rooms/<room>/stream              the show of one room: tracks, lines, who feeds them, viewers by WHEP
  *     POST /admin/v1/rooms/<room>/stream:cut          picture and sound end, and nobody goes live for a while
  *     POST /admin/v1/rooms/<room>/stream:degrade      fewer layers for one room
  *     POST /admin/v1/rooms/<room>/stream:switch-line  the other line is shown
  */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { commands, idPattern } from '../../schemas/messages.ts'
+import { commands, idPattern, StreamInfo, streamLines } from '../../schemas/messages.ts'
 import type { RoomSample } from '../../schemas/sfu.ts'
 import { MediaProblem } from '../live/media.ts'
 import type { Media } from '../media/media.ts'
-import { streamCut, streamLevel } from '../plugin/calls.ts'
+import { streamCut, streamLevel } from '../plugin/host/calls.ts'
 import type { AdminParts } from './admin.ts'
 import { idempotencyKey, Refused, refusals, security, send } from './answers.ts'
 
@@ -31,9 +32,11 @@ const WorkerShape = Type.Object({ pid: Whole, cpuBps: Whole, rooms: Whole, trans
 const RoomShape = Type.Object({
   room: Type.String(),
   egressBps: Whole,
+  egressBpsPeak: Type.Integer({ description: 'Most of it since the room was opened for media.' }),
   ingressBps: Whole,
   peers: Whole,
   consumers: Whole,
+  links: Type.Integer({ description: 'Shows of other rooms that can be played here.' }),
   avSkewMs: Type.Optional(Type.Number()),
 })
 const MediaReply = Type.Object({
@@ -45,6 +48,23 @@ const MediaReply = Type.Object({
   workers: Type.Array(WorkerShape),
   roomsTotal: Whole,
   rooms: Type.Array(RoomShape, { description: 'Those with most traffic, at most 100.' }),
+})
+const StreamReply = Type.Object({
+  ...StreamInfo.properties,
+  publishers: Type.Array(
+    Type.Object({
+      userId: Type.String(),
+      via: Type.String({ description: 'session, whip, rtp' }),
+      lines: Type.Array(Type.String({ enum: [...streamLines] })),
+    }),
+  ),
+  whepViewers: Type.Integer({ description: 'They have no session, and are not counted as online.' }),
+  liveBan: Type.Optional(
+    Type.Object(
+      { untilAt: Type.Integer(), reason: Type.String(), by: Type.String(), at: Type.Integer() },
+      { description: 'Nobody goes live here until then.' },
+    ),
+  ),
 })
 const nothing = Type.Object({})
 const roomsShownMax = 100
@@ -108,7 +128,28 @@ export function registerMedia(app: FastifyInstance, parts: AdminParts): void {
         return send(answered, await parts.homes.call(roomId, head))
       },
     )
+  registerStream(app, parts)
   registerNode(app, parts)
+}
+
+function registerStream(app: FastifyInstance, parts: AdminParts): void {
+  app.get(
+    '/rooms/:roomId/stream',
+    {
+      config: { scope: 'media' },
+      schema: {
+        summary: 'The show of a room, who feeds it, and viewers by WHEP.',
+        description: 'Scope media, or operator.',
+        security,
+        params: RoomParams,
+        response: { 200: StreamReply, ...refusals },
+      },
+    },
+    async (request, answered) => {
+      const { roomId } = request.params as { roomId: string }
+      return send(answered, await parts.homes.call(roomId, { t: 'engine.stream.get', d: {}, actor: asEngine(request.actor) }))
+    },
+  )
 }
 
 /** Whoever has scope `media` alone may do this, and nothing else, as an operator does. */

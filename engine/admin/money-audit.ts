@@ -11,6 +11,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { rowProblems } from '../ledger/audit.ts'
 import type { OpenLedger } from '../ledger/open.ts'
+import { openPayments } from '../pay/open.ts'
 import type { AdminParts } from './admin.ts'
 import { OperatorError, refusals, security } from './answers.ts'
 import type { AdminAudit } from './audit.ts'
@@ -133,7 +134,6 @@ async function clear(ledger: OpenLedger, parts: AdminParts, reason: string) {
   if (again !== undefined) throw new OperatorError('money.still_broken', `Still broken: ${again}`)
   if (ledger.audit.state.broken > broken)
     throw new OperatorError('money.still_broken', 'The audit finds it again; GET /money/audit has what it found.')
-  ledger.audit.clear()
-  parts.log.warn({ reason }, 'what the audit of the ledger found was cleared by an operator')
+  openPayments(ledger, { log: parts.log, reason })
   return auditState(ledger)
 }

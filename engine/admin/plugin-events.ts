@@ -4,9 +4,9 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Consumer, Replayed } from '../plugin/consumers.ts'
-import { PluginError } from '../plugin/host.ts'
-import type { RelayStats } from '../plugin/relay.ts'
+import type { Consumer, Replayed } from '../plugin/events/consumers.ts'
+import type { RelayStats } from '../plugin/events/relay.ts'
+import { PluginError } from '../plugin/host/plugin-error.ts'
 import type { DeadLetter } from '../room/store.ts'
 import type { AdminParts } from './admin.ts'
 import { type Once, OperatorError, refusalFor, refusals, security } from './answers.ts'

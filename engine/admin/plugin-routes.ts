@@ -10,7 +10,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { errors } from '../../schemas/errors.ts'
-import { isPluginsCode } from '../plugin/guards.ts'
+import { isPluginsCode } from '../plugin/checks/guards.ts'
 import type { AdminParts } from './admin.ts'
 import { idempotencyKey, refusals, security, statusOf } from './answers.ts'
 

@@ -8,8 +8,8 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { PluginInfo } from '../plugin/host/plugin-info.ts'
 import { pluginNamePattern } from '../plugin/manifest.ts'
-import type { PluginInfo } from '../plugin/plugin-info.ts'
 import type { AdminParts } from './admin.ts'
 import { etag, type Once, OperatorError, refusalFor, refusals, security, wantedVersion } from './answers.ts'
 import { fileNamePattern, pluginFile } from './plugin-files.ts'

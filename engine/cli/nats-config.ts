@@ -9,10 +9,10 @@
  * | engine | all of `lh.>`, answers, JetStream | all of `lh.>`, its answers |
  * | a plugin | seek, hello, attach, its own `up` | the beacon, its own `down`, its own inbox |
  *
- * Messages of plugins are sealed in any case (`plugin/sealed.ts`); with permissions strangers cannot flood or read them either.
+ * Messages of plugins are sealed in any case (`plugin/remote/sealed.ts`); with permissions strangers cannot flood or read them either.
  */
 import { randomBytes } from 'node:crypto'
-import { isPluginName } from '../plugin/sealed.ts'
+import { isPluginName } from '../plugin/remote/sealed.ts'
 import { CommandError } from './terminal.ts'
 
 interface NatsUser {

@@ -4,8 +4,8 @@ import { dirname, join, resolve } from 'node:path'
 import { packageVersion } from '../base/package.ts'
 import { loadSecret } from '../edge/tokens.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
-import { loadPlugin } from '../plugin/load.ts'
 import { type ManifestShape, manifestOf } from '../plugin/manifest.ts'
+import { loadPlugin } from '../plugin/places/load.ts'
 import { CommandError } from './terminal.ts'
 
 /** Throws a `CommandError` that says what is wrong with the file. */

@@ -124,8 +124,8 @@ const verbs: Readonly<Record<string, Verb>> = {
     async run({ values }, name) {
       const [{ engineSecret }, { remoteSecret }, { isPluginName, pluginToken }] = await Promise.all([
         import('./plugin-file.ts'),
-        import('../plugin/attach-remote.ts'),
-        import('../plugin/sealed.ts'),
+        import('../plugin/remote/attach-remote.ts'),
+        import('../plugin/remote/sealed.ts'),
       ])
       if (!isPluginName(name)) throw new CommandError(`${JSON.stringify(name)} is no plugin's name: 2 to 32 of a-z, 0-9 and -.`)
       const dataDir = values['data-dir']

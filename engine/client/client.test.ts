@@ -341,6 +341,50 @@ test('resumes after a loss and delivers nothing twice', async () => {
   expect(seen.length).toBe(0)
 })
 
+test.each(['json', 'proto'] as const)('what is state comes with the answer to a resume, in %s', async (encoding) => {
+  const live = start({ encoding })
+  const track = (id: string) => ({ id, userId: 'own', kind: 'video', source: 'main' })
+  const stream = (id: string, line: string) => ({ state: 'live', tracks: [track(id)], lines: [], line, degradeLevel: 0 })
+  const { room, peer } = await joined(
+    live,
+    snapshot(10, { stream: stream('one', 'primary'), mic: { seats: [], waiting: 3, place: 1 } }),
+  )
+  const seen = eventsOf(room)
+  peer.socket.terminate()
+  await clock.advanceAsync((await until('waiting')).retryInMs)
+  const second = await peers.next()
+  await second.open()
+  const join = await second.expect('room.join')
+  const states: unknown[] = []
+  room.on('change', ({ stream: now }) => states.push(now?.tracks.map(({ id }) => id)))
+  const invitation = { inviteId: 'i1', by: { id: 'own', name: 'Own' }, expireAt: startAt + 30_000 }
+  const me = { userId: 'ann', name: 'Ann!', roles: [], anonymous: false, invitation }
+  const now = {
+    stream: stream('three', 'backup'),
+    mic: { seats: [], waiting: 0 },
+    me,
+    online: { unique: 9, connections: 9, peak: 9 },
+  }
+  const published = (seq: number, id: string) => ({
+    t: 'stream.published',
+    room: 'demo',
+    seq,
+    at: startAt,
+    d: { track: track(id) },
+  })
+  const frame = [
+    second.reply(join, { epoch: 1, seq: 14, resumed: true, ...now }),
+    ...[published(12, 'two'), { ...published(13, 'two'), t: 'stream.unpublished', d: { trackId: 'two', reason: '' } }],
+    ...[published(14, 'three'), published(15, 'four')],
+  ]
+  second.send(...frame.map((part) => (part instanceof Uint8Array ? part : second.event(part))))
+  for (let n = 0; n < 4; n++) await seen.next()
+  expect(room.state).toMatchObject({ ...now, stream: { line: 'backup', tracks: [track('three'), track('four')] } })
+  expect(room.state.mic?.place).toBeUndefined()
+  // What was there meanwhile is never shown: nobody would get it.
+  expect(states).not.toContainEqual(expect.arrayContaining(['two']))
+})
+
 test('a resync brings the state and the danmaku that were not seen', async () => {
   const live = start()
   const { room, peer } = await joined(live)

@@ -58,6 +58,8 @@ export interface Encoding {
 
 /** Bits per second of a picture of this height at 30 frames. */
 function bitrateOf(height: number): number {
+  if (height >= 2_160) return 16_000_000
+  if (height >= 1_440) return 9_000_000
   if (height >= 1_080) return 4_500_000
   if (height >= 720) return 2_500_000
   if (height >= 480) return 1_200_000

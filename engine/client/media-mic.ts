@@ -171,8 +171,10 @@ export class Mic {
 
   #onSeat(): void {
     const wasMine = this.#wasMine
-    this.#wasMine = this.#mine !== undefined
-    if (!wasMine || this.#wasMine) return
+    const mine = this.#mine
+    this.#wasMine = mine !== undefined
+    if (mine?.state === 'live') this.#granted = undefined
+    if (!wasMine || mine) return
     this.#granted = undefined
     this.#endPublication()
   }
@@ -184,11 +186,17 @@ export class Mic {
     publication.end('dropped')
   }
 
-  /** After a reconnect: a seat is kept for some seconds, and `stream.publish` takes it up again. */
+  /** As the state of the room has it: at first, after a reconnect (`stream.publish` takes a kept seat up again), after a reload. */
   returned(): void {
+    const { invitation, granted } = this.#parts.room.state.me
+    const mine = this.#mine
     this.#place = this.#info?.place
-    this.#wasMine = this.#mine !== undefined
-    if (!this.#wasMine) this.#endPublication()
+    this.#invitation = invitation
+    this.#granted = granted
+    this.#kind = mine?.kind ?? this.#kind
+    this.#wasMine = mine !== undefined
+    if (!mine) this.#endPublication()
+    this.#parts.onChange()
   }
 }
 

@@ -26,6 +26,8 @@ export interface PublicationParts {
   of: 'show' | 'seat'
   line: Line | undefined
   simulcast: boolean
+  /** As the one before it was. */
+  isMuted: boolean
   source: MediaSource
   stream: MediaStream
   call: MediaCall
@@ -48,6 +50,7 @@ export class Publication {
   #source: MediaSource
   #stream: MediaStream
   #state: PublicationState = 'starting'
+  #isMuted: boolean
 
   constructor(parts: PublicationParts) {
     this.#parts = parts
@@ -55,7 +58,8 @@ export class Publication {
     this.line = parts.line
     this.#source = parts.source
     this.#stream = parts.stream
-    this.#listen()
+    this.#isMuted = parts.isMuted
+    this.#adopt()
   }
 
   get state(): PublicationState {
@@ -73,7 +77,9 @@ export class Publication {
     return this.#stream.getTracks().find((track) => track.kind === kind && track.readyState === 'live')
   }
 
-  #listen(): void {
+  /** A mute outlives a change of the camera. */
+  #adopt(): void {
+    if (this.#isMuted) for (const track of this.#stream.getAudioTracks()) track.enabled = false
     for (const track of this.#stream.getTracks()) track.addEventListener('ended', this.#ended)
   }
 
@@ -144,15 +150,30 @@ export class Publication {
   async replace(source: MediaSource): Promise<void> {
     const stream = await openSource(source)
     if (this.#isEnded()) return stopTracks(stream)
-    const before = this.#stream
+    this.take(source, stream)
+  }
+
+  /** It was sent, and what is asked for anew can be sent in its place. */
+  canTake({ line, simulcast }: Pick<PublicationParts, 'line' | 'simulcast'>): boolean {
+    const isSending = this.#state === 'live' || this.#state === 'retrying'
+    return isSending && this.line === line && this.#parts.simulcast === simulcast
+  }
+
+  take(source: MediaSource, stream: MediaStream): void {
+    const before = { source: this.#source, stream: this.#stream }
     this.#source = source
     this.#stream = stream
-    this.#listen()
-    this.#release(before)
+    this.#adopt()
+    if (before.stream !== stream) this.#release(before)
     this.#parts.onChange()
   }
 
+  get isMuted(): boolean {
+    return this.#isMuted
+  }
+
   setSilent(isSilent: boolean): void {
+    this.#isMuted = isSilent
     for (const track of this.#stream.getAudioTracks()) track.enabled = !isSilent
     this.#parts.onChange()
   }
@@ -171,17 +192,17 @@ export class Publication {
     this.#parts.onChange()
   }
 
-  #release(stream: MediaStream): void {
+  #release({ source, stream }: { source: MediaSource; stream: MediaStream }): void {
     for (const track of stream.getTracks()) track.removeEventListener('ended', this.#ended)
     // A stream that the page brought is the page's.
-    if (!('stream' in this.#source) || stream !== this.#source.stream) stopTracks(stream)
+    if (!('stream' in source)) stopTracks(stream)
   }
 
   end(code: string, error?: Error): void {
     if (this.#isEnded()) return
     this.#set('ended')
     this.#closeProducers()
-    this.#release(this.#stream)
+    this.#release({ source: this.#source, stream: this.#stream })
     this.#parts.onEnd({ of: this.of, code, error })
   }
 

@@ -2,16 +2,27 @@
  * Picture, sound and the mic in the state of a room: what a snapshot says, folded on with `stream.*` and `mic.*`. Pure; `room-state.ts`
  * takes these folds in among its own.
  */
-import type { EventName, Messages, MicInfoShape, SeatShape, StreamInfoShape } from '../../schemas/messages.ts'
+import type {
+  EventName,
+  MeShape,
+  Messages,
+  MicInfoShape,
+  SeatShape,
+  SessionEventName,
+  StreamInfoShape,
+} from '../../schemas/messages.ts'
 
 export interface MediaState {
   /** Undefined: this engine has no picture and sound. */
   readonly stream: StreamInfoShape | undefined
   /** Undefined: this room has no mic. */
   readonly mic: MicInfoShape | undefined
+  readonly me: MeShape
 }
+/** To this user alone. */
+export type PrivateName = Extract<SessionEventName, `stream.${string}` | `mic.${string}`>
 
-type Folds = { [Name in EventName]?: <State extends MediaState>(state: State, d: Messages[Name]) => State }
+type Folds = { [Name in EventName | PrivateName]?: <State extends MediaState>(state: State, d: Messages[Name]) => State }
 
 const nothing: StreamInfoShape = { state: 'off', tracks: [], lines: [], degradeLevel: 0 }
 
@@ -41,10 +52,30 @@ export const mediaFolds: Folds = {
   'stream.line_switched': (state, { to }) => inStream(state, { line: to }),
   'stream.degraded': (state, { level }) => inStream(state, { degradeLevel: level }),
   'mic.seat_changed': (state, { seat }) => ({
-    ...state,
+    ...(isTakenUp(state.me, seat) ? offered(state, {}) : state),
     mic: { waiting: 0, ...state.mic, seats: withSeat(state.mic?.seats ?? [], seat) },
   }),
   'mic.queue_changed': (state, { waiting }) => ({ ...state, mic: { seats: [], ...state.mic, waiting } }),
+  'mic.place_changed': (state, { place }) => ({ ...state, mic: { seats: [], waiting: place, ...state.mic, place } }),
+  'mic.invited': (state, invitation) => offered(state, { invitation }),
+  'mic.accepted': (state, granted) => offered(unplaced(state), { granted }),
+  'mic.rejected': (state) => offered(unplaced(state), {}),
+  'mic.timed_out': (state) => offered(unplaced(state), {}),
+}
+
+/** A seat that was kept for this user: they are on it, or it is theirs no more. */
+const isTakenUp = ({ userId, granted }: MeShape, { no, user, state }: SeatShape): boolean =>
+  granted?.seatNo === no && (user?.id !== userId || state === 'live')
+
+function offered<State extends MediaState>(state: State, offer: Pick<MeShape, 'invitation' | 'granted'>): State {
+  const { invitation: _, granted: __, ...me } = state.me
+  return { ...state, me: { ...me, ...offer } }
+}
+
+function unplaced<State extends MediaState>(state: State): State {
+  if (!state.mic) return state
+  const { place: _, ...mic } = state.mic
+  return { ...state, mic }
 }
 
 const withSeat = (seats: readonly SeatShape[], seat: SeatShape): SeatShape[] =>

@@ -165,7 +165,8 @@ export class Transports {
     const codec = this.#device.rtpCapabilities.codecs?.find((one) => one.mimeType.toLowerCase() === mimeType)
     try {
       return await transport.produce({
-        ...{ track, stopTracks: false, appData: { source, line } },
+        // A mute is on the track: with its own idea of a pause a producer would open the next track that it is given.
+        ...{ track, stopTracks: false, disableTrackOnPause: false, appData: { source, line } },
         ...(encodings ? { encodings } : {}),
         ...(codec ? { codec } : {}),
         codecOptions: track.kind === 'audio' ? { opusFec: true } : { videoGoogleStartBitrate: startKbps },

@@ -8,7 +8,8 @@ const track = (id: string, more: Partial<MediaTrackShape> = {}): MediaTrackShape
   ...{ id, userId: 'host', kind: 'video', source: 'main' },
   ...more,
 })
-const nothing: MediaState = { stream: undefined, mic: undefined }
+const me = { userId: 'ann', name: 'Ann', roles: [], anonymous: false }
+const nothing: MediaState = { stream: undefined, mic: undefined, me }
 
 describe('the state of a room', () => {
   const fold = (state: MediaState, t: keyof typeof mediaFolds, d: unknown): MediaState =>
@@ -35,6 +36,27 @@ describe('the state of a room', () => {
     for (const no of [2, 1]) state = fold(state, 'mic.seat_changed', { seat: seat(no, 'reserved'), by: 'host' })
     state = fold(state, 'mic.seat_changed', { seat: seat(2, 'live'), by: 'host' })
     expect(state.mic).toEqual({ waiting: 3, seats: [seat(1, 'reserved'), seat(2, 'live')] })
+  })
+
+  test('knows what the mic holds for this user alone, until it is taken up or over', () => {
+    const seat = (no: number, state: SeatShape['state'], id = 'ann'): SeatShape => ({
+      ...{ no, state, locked: false },
+      ...(state === 'open' ? {} : { user: { id, name: id } }),
+    })
+    const invitation = { inviteId: 'i1', by: { id: 'host', name: 'Host' }, expireAt: 9 }
+    const granted = { seatNo: 2, joinByAt: 9 }
+    const at = (state: MediaState) => [state.mic?.place, state.me.invitation, state.me.granted]
+    const waiting = fold({ ...nothing, mic: { seats: [], waiting: 2 } }, 'mic.place_changed', { place: 2 })
+    expect(at(waiting)).toEqual([2, undefined, undefined])
+    const invited = fold(nothing, 'mic.invited', invitation)
+    expect(at(invited)).toEqual([undefined, invitation, undefined])
+    const kept = [waiting, invited].map((state) => fold(state, 'mic.accepted', granted))
+    for (const state of kept) expect(at(state)).toEqual([undefined, undefined, granted])
+    for (const t of ['mic.rejected', 'mic.timed_out'] as const)
+      for (const state of [waiting, invited, ...kept]) expect(at(fold(state, t, {}))).toEqual([undefined, undefined, undefined])
+    const after = (changed: SeatShape) => at(fold(kept[0] as MediaState, 'mic.seat_changed', { seat: changed, by: 'ann' }))[2]
+    expect([seat(2, 'reserved'), seat(1, 'live', 'bob')].map(after)).toEqual([granted, granted])
+    expect([seat(2, 'live'), seat(2, 'open'), seat(2, 'reserved', 'bob')].map(after)).toEqual([undefined, undefined, undefined])
   })
 })
 
@@ -70,6 +92,7 @@ describe('quality', () => {
   test('small pictures are sent once, larger ones in two or three sizes', () => {
     expect(encodingsFor(240, true)).toEqual([{ maxBitrate: 250_000 }])
     expect(encodingsFor(720, false)).toEqual([{ maxBitrate: 2_500_000 }])
+    expect(encodingsFor(2_160, true).map(({ maxBitrate }) => maxBitrate)).toEqual([1_200_000, 4_500_000, 16_000_000])
     expect(encodingsFor(480, true).map(({ scaleResolutionDownBy }) => scaleResolutionDownBy)).toEqual([2, 1])
     expect(encodingsFor(720, true)).toEqual([
       { scaleResolutionDownBy: 4, maxBitrate: 250_000 },

@@ -115,9 +115,12 @@ export class RoomMedia {
       onChange: () => this.#changed(),
     })
     this.#offs = [
-      room.on('event', ({ t, d }) => this.#onEvent(t, d)),
+      room.on('event', ({ t, d, missed }) => this.#onEvent(t, d, missed)),
       room.on('status', (status) => this.#onStatus(status)),
-      room.on('resync', () => this.#bring()),
+      room.on('resync', () => {
+        this.mic.returned()
+        this.#bring()
+      }),
       room.on('ended', () => this.close()),
     ]
   }
@@ -208,11 +211,13 @@ export class RoomMedia {
 
   // ------------------------------------------------------------------ publishing
 
-  /** Resolves when it is live. Rejects with `DeviceError` when there is no camera to be had, `RefusedError` when the room says no. */
+  /** Resolves when it is live; once more on the same line changes what is sent, without a gap. Rejects with `DeviceError` when there is no camera to be had, `RefusedError` when the room says no. */
   async publish({ line = 'primary', simulcast = true, opened, ...source }: PublishOptions): Promise<void> {
     const stream = opened ?? (await openSource(source))
+    const known = this.#publications.get('show')
     try {
-      await this.#publish({ of: 'show', line, simulcast, source, stream })
+      if (known?.canTake({ line, simulcast })) await this.#republish(known, source, stream)
+      else await this.#publish({ of: 'show', line, simulcast, source, stream })
     } catch (error) {
       if (!('stream' in source)) stopTracks(stream)
       throw error
@@ -226,9 +231,10 @@ export class RoomMedia {
     source: MediaSource
     stream: MediaStream
   }): Promise<void> {
-    this.#publications.get(what.of)?.end('replaced')
+    const before = this.#publications.get(what.of)
+    before?.end('replaced')
     const publication: Publication = new Publication({
-      ...what,
+      ...{ ...what, isMuted: before?.isMuted ?? false },
       call: this.#call,
       onChange: () => {
         if (publication.state === 'live') this.#take(publication)?.resolve()
@@ -241,6 +247,12 @@ export class RoomMedia {
       this.#first.set(publication, { resolve, reject })
       this.#bring()
     })
+  }
+
+  #republish(publication: Publication, source: MediaSource, stream: MediaStream): Promise<void> {
+    publication.take(source, stream)
+    if (publication.state === 'live') return Promise.resolve()
+    return new Promise((resolve, reject) => this.#first.set(publication, { resolve, reject }))
   }
 
   #take(publication: Publication) {
@@ -299,20 +311,23 @@ export class RoomMedia {
 
   // ------------------------------------------------------------------ what is told
 
-  #onEvent(t: string, d: unknown): void {
+  /** Of what was missed only an end is of interest: transports are made anew after it in any case. */
+  #onEvent(t: string, d: unknown, missed: boolean): void {
     if (t.startsWith('mic.')) this.mic.onEvent(t, d)
     if (!t.startsWith('stream.') && !t.startsWith('mic.') && t !== 'room.opened' && t !== 'room.closed') return
-    const show = this.#publications.get('show')
-    if (t === ('stream.migrated' satisfies EventName)) this.#reset()
+    const isAway = t === ('stream.migrated' satisfies EventName) || t === ('room.closed' satisfies EventName)
+    if (isAway && !missed) this.#reset()
     else if (t === 'stream.transport_closed') this.#onTransportClosed(d as Messages['stream.transport_closed'])
     else if (t === 'stream.consumer_closed') this.#player.drop((d as Messages['stream.consumer_closed']).consumerId)
-    else if (t === ('stream.stopped' satisfies EventName)) {
-      const { reason } = d as Messages['stream.stopped']
-      if (stoppedForGood.has(reason) || (reason === 'ended' && show?.state === 'live')) show?.end(reason)
-      this.#reset()
-    }
+    else if (t === ('stream.stopped' satisfies EventName)) this.#onStopped(d as Messages['stream.stopped'])
     this.#bring()
     this.#changed()
+  }
+
+  /** Transports stay: the next show plays on them. */
+  #onStopped({ reason }: Messages['stream.stopped']): void {
+    const show = this.#publications.get('show')
+    if (stoppedForGood.has(reason) || (reason === 'ended' && show?.state === 'live')) show?.end(reason)
   }
 
   #onTransportClosed({ transportId, reason }: Messages['stream.transport_closed']): void {

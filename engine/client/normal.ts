@@ -31,17 +31,15 @@ function withLists(d: unknown, lists: Readonly<Record<string, readonly string[]>
 
 /** A reply to a join is a snapshot when it carries the room. */
 export function normalJoin(reply: JoinReply): JoinReply {
-  const media = withMedia(reply)
-  if (!reply.room) return media
-  const full: JoinReply = { ...media, danmaku: reply.danmaku ?? [] }
-  if (full.me) full.me = { ...full.me, roles: full.me.roles ?? [] }
-  return full
+  const state = withState(reply)
+  return reply.room ? { ...state, danmaku: reply.danmaku ?? [] } : state
 }
 
 /** A resumed join has these too. */
-function withMedia({ stream, mic, ...reply }: JoinReply): JoinReply {
+function withState({ stream, mic, me, ...reply }: JoinReply): JoinReply {
   return {
     ...reply,
+    ...(me ? { me: { ...me, roles: me.roles ?? [] } } : {}),
     ...(stream ? { stream: { ...stream, tracks: stream.tracks ?? [], lines: stream.lines ?? [] } } : {}),
     ...(mic ? { mic: { ...mic, seats: mic.seats ?? [] } } : {}),
   }

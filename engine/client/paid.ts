@@ -49,6 +49,7 @@ const blindCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'room.closed',
   'room.gift_disabled',
   'gift.not_available',
+  'gift.level_required',
   'gift.bad_receiver',
   'gift.user_disabled',
   'gift.unavailable',

@@ -11,7 +11,7 @@ import type {
   SettingsShape,
   WallItemShape,
 } from '../../schemas/messages.ts'
-import { type MediaState, mediaFolds } from './media-state.ts'
+import { type MediaState, mediaFolds, type PrivateName } from './media-state.ts'
 import type { JoinReply } from './normal.ts'
 
 export interface RoomState extends MediaState {
@@ -21,7 +21,6 @@ export interface RoomState extends MediaState {
   readonly likes: number
   readonly shares: number
   readonly wall: WallItemShape | undefined
-  readonly me: MeShape
   /** What plugins told about their state of the room, by plugin: as of the last snapshot, later changes come as their events. */
   readonly ext: Readonly<Record<string, unknown>>
 }
@@ -44,7 +43,7 @@ function parsed({ plugin, json }: ExtensionShape): [string, unknown][] {
   }
 }
 
-type Folds = { [Name in EventName]?: (state: RoomState, d: Messages[Name]) => RoomState }
+type Folds = { [Name in EventName | PrivateName]?: (state: RoomState, d: Messages[Name]) => RoomState }
 
 const folds: Folds = {
   ...mediaFolds,
@@ -63,22 +62,28 @@ const folds: Folds = {
   'room.online': (state, d) => ({ ...state, online: d }),
 }
 
-/** After a resume: counters are in no ring, the answer brings their newest values. */
-export function withCounters(state: RoomState, { likes, shares, online, stream, mic }: JoinReply): RoomState {
+/** After a resume: what is in no ring comes with the answer, as it is now. */
+export function resumedState(state: RoomState, { likes, shares, online, stream, mic, me }: JoinReply): RoomState {
   return {
     ...state,
     likes: likes ?? state.likes,
     shares: shares ?? state.shares,
     online: online ?? state.online,
-    stream: stream ?? state.stream,
-    mic: mic ?? state.mic,
+    me: me ?? state.me,
+    stream,
+    mic,
   }
+}
+
+/** After an event that was missed. Picture and mic came with the answer: a track that was there for a while is not asked for. */
+export function foldMissed(state: RoomState, t: string, d: unknown): RoomState {
+  return Object.hasOwn(mediaFolds, t) ? state : fold(state, t, d)
 }
 
 /** The state after an event; the same object when the event changes nothing here. */
 export function fold(state: RoomState, t: string, d: unknown): RoomState {
   if (!Object.hasOwn(folds, t)) return state
-  const step = folds[t as EventName] as (state: RoomState, d: unknown) => RoomState
+  const step = folds[t as keyof Folds] as (state: RoomState, d: unknown) => RoomState
   return step(state, d)
 }
 

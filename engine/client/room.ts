@@ -15,8 +15,9 @@ import type { EventEnvelope } from '../../schemas/wire.ts'
 import type { RefusalDetail } from './faults.ts'
 import { Listeners, type Off } from './listeners.ts'
 import type { RoomMedia } from './media.ts'
+import type { PrivateName } from './media-state.ts'
 import type { JoinReply } from './normal.ts'
-import { fold, type RoomState, stateOf, withCounters } from './room-state.ts'
+import { fold, foldMissed, type RoomState, resumedState, stateOf } from './room-state.ts'
 
 export interface RoomEvent<D = unknown> {
   t: string
@@ -44,8 +45,6 @@ export interface Resync {
   missed: DanmakuEvent[]
 }
 
-/** To this user alone. */
-type PrivateName = Extract<SessionEventName, `stream.${string}` | `mic.${string}`>
 type WireEvents = { [Name in EventName | PrivateName]: [d: Messages[Name], event: RoomEvent<Messages[Name]>] }
 export interface RoomEvents extends WireEvents {
   /** Every event with its name, those of plugins (`x.<plugin>.<event>`) too. */
@@ -219,7 +218,7 @@ export class Room {
     if (reply.resumed && this.#state) {
       this.#epoch = reply.epoch
       this.#missedToSeq = reply.seq
-      this.#change(withCounters(this.#state, reply))
+      this.#change(resumedState(this.#state, reply))
       this.#setStatus('joined')
       this.#listeners.emit('resumed', { epoch: reply.epoch, seq: reply.seq })
       return
@@ -245,7 +244,7 @@ export class Room {
     }
     const event: RoomEvent = { t, seq, at, d, missed: seq !== undefined && seq <= this.#missedToSeq }
     this.#keep(event)
-    this.#change(fold(this.#state, t, d))
+    this.#change((event.missed ? foldMissed : fold)(this.#state, t, d))
     this.#emit(event)
     this.#endIfKicked(event)
   }

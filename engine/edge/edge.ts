@@ -11,7 +11,7 @@ import type { Bus } from '../base/bus.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { type IdSource, type Random, randomInt } from '../base/random.ts'
 import type { Config } from '../config.ts'
-import { type Guards, refusalOfVerdict } from '../plugin/guards.ts'
+import { type Guards, refusalOfVerdict } from '../plugin/checks/guards.ts'
 import type { DeliveryAccounts } from '../room/account.ts'
 import { type Actor, type Answer, refusal } from '../room/call.ts'
 import type { PluginCommands } from '../room/commands.ts'
@@ -78,7 +78,9 @@ export class Edge implements SessionHost {
     this.slow = new SlowReaders(parts.clock, parts.config)
     this.relay = new Relay({
       edgeId: parts.edgeId,
+      firstStay: this.now(),
       bus: parts.bus,
+      clock: parts.clock,
       fanout: parts.fanout,
       accounts: parts.accounts,
       requestTimeoutMs: parts.config.requestTimeoutMs,
@@ -143,7 +145,7 @@ export class Edge implements SessionHost {
   // ------------------------------------------------------------------ commands
 
   run(session: Session, request: RequestEnvelope, answer: (answer: Answer) => void): void {
-    const { t, room, d, ik } = request
+    const { t, room, d } = request
     switch (t) {
       case 'session.open':
         return void this.#open(session, d as CommandInput<'session.open'>).then(answer, (error) => this.#failed(error, answer))
@@ -158,7 +160,7 @@ export class Edge implements SessionHost {
       case 'room.leave':
         return this.relay.leave(session, room as string, answer)
       default:
-        return this.relay.request(room, session.command(t, d, ik), answer)
+        return this.relay.request(room, session.asked(request), answer)
     }
   }
 

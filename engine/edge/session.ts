@@ -25,7 +25,7 @@ import type { Config } from '../config.ts'
 import { type Actor, type Answer, refusal } from '../room/call.ts'
 import type { PluginCommand, PluginCommands } from '../room/commands.ts'
 import type { CommandHead } from '../room/homes.ts'
-import type { Member } from './relay.ts'
+import type { Member } from './edge-room.ts'
 import type { Socket, SocketHandler } from './socket.ts'
 import { check, checkOwned, isCommand, nearestCommand } from './validate.ts'
 
@@ -105,9 +105,18 @@ export class Session implements SocketHandler {
   }
 
   /** This session's command as it goes to a home. */
-  command(t: string, d: unknown, ik?: string): CommandHead {
+  command(t: string, d: unknown): CommandHead {
     const { sid, encoding, addressKey, actor } = this
-    return { t, d, actor, session: { sid, edge: this.#host.edgeId, encoding, addressKey }, ...(ik === undefined ? {} : { ik }) }
+    return { t, d, actor, session: { sid, edge: this.#host.edgeId, encoding, addressKey } }
+  }
+
+  /** Likewise, as it was asked for. */
+  asked({ t, d, room, ik }: RequestEnvelope): CommandHead {
+    const head = this.command(t, d)
+    if (ik !== undefined) head.ik = ik
+    const isPaid = isCommand(t) && commands[t].run === 'paid'
+    if (head.session && isPaid && !this.#isIn(room)) head.session.isOutside = true
+    return head
   }
 
   // ------------------------------------------------------------------ in
@@ -209,12 +218,14 @@ export class Session implements SocketHandler {
       this.#answer(request, answer)
       onDone?.()
     }
-    const refused = this.#check(request, commands[request.t])
+    const isPaid = commands[request.t].run === 'paid'
+    // Asked again it has an answer, wherever its sender is by now: a closed room lets nobody in.
+    const refused = this.#check(request, commands[request.t], { mayBeOutside: isPaid })
     if (refused) return finish(refused)
     const checked = check(request.t, request.d)
     if (!checked.ok) return finish(refusal('request.invalid', checked.detail))
     const run = { ...request, d: checked.d }
-    if (commands[request.t].run === 'paid') this.#runBeside(run, finish)
+    if (isPaid) this.#runBeside(run, finish)
     else this.#host.run(this, run, finish)
   }
 
@@ -240,13 +251,17 @@ export class Session implements SocketHandler {
     this.#runBeside({ ...request, room: rule.room ? request.room : undefined }, (answer) => this.#answer(request, answer))
   }
 
-  #check({ t, room }: RequestEnvelope, rule: PluginCommand): Answer | undefined {
+  #check({ t, room }: RequestEnvelope, rule: PluginCommand, { mayBeOutside = false } = {}): Answer | undefined {
     if (!this.isOpen && t !== 'session.open' && t !== 'session.ping') return refusal('session.not_open')
     if (rule.who === 'user' && this.actor.anonymous) return refusal('auth.required')
     if (rule.room && (room === undefined || !roomId.test(room)))
       return refusal('request.invalid', { msg: 'room: an id of 1 to 64 characters A-Z a-z 0-9 _ -', d: { field: 'room' } })
-    if (rule.joined && !this.members.some((member) => member.room.id === room)) return refusal('room.not_joined')
+    if (rule.joined && !mayBeOutside && !this.#isIn(room)) return refusal('room.not_joined')
     return undefined
+  }
+
+  #isIn(roomId: string | undefined): boolean {
+    return this.members.some((member) => member.room.id === roomId)
   }
 
   // ------------------------------------------------------------------ out

@@ -11,7 +11,8 @@
  */
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Config } from '../config.ts'
-import type { EdgeRoom, Relay } from './relay.ts'
+import type { EdgeRoom } from './edge-room.ts'
+import type { Relay } from './relay.ts'
 import type { Session } from './session.ts'
 
 const sweepMs = 250

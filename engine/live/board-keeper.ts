@@ -1,9 +1,10 @@
 /**
- * The boards of a room over time: those that run are in memory, all of them are on disk, and a start of the room costs what is new in
- * the journal since the last save.
+ * The boards of a room over time: of those that run the first `boardMembersMax` are in memory, all of them are on disk, and a start of the
+ * room costs what is new in the journal since the last save.
  *
  *     await keeper.load(isInJournal)          // what was kept, unless it does not fit: then everything is counted anew
  *     keeper.add(given)                       // each row of the journal once, in order; one that was counted before is passed over
+ *     if (keeper.isBehind) await keeper.place()
  *     keeper.rows('day', 10)                  // now
  *     await keeper.finished('day', '2026-01-31', 10)
  *
@@ -13,10 +14,14 @@
  *
  * A gift that was accepted before midnight and posted after it counts for the day before: that window is on disk alone. So is one that
  * is still to come, when the clock went back over midnight. When such a window begins the boards are loaded as at a start.
+ *
+ * Who gives and is not among the first may be by it: `place` saves, and looks up what they have. It costs a write and a read for all who
+ * gave since the last time, and nothing in rooms with fewer givers than that.
  */
 import type { Home } from '../room/home.ts'
 import type { BoardsHead, Score, ScoreAdded } from '../room/store-boards.ts'
-import { type BoardName, type BoardRow, Boards, type Given, type Windows, windowsOf } from './boards.ts'
+import { Board, type Given } from './board.ts'
+import { type BoardName, type BoardRow, Boards, type Windows, windowsOf } from './boards.ts'
 
 /** A row of the journal that moves the boards. */
 export interface Counted extends Given {
@@ -34,6 +39,8 @@ interface Batch {
 const rules = 1
 const saveEveryMs = 10_000
 const unsavedMax = 4_000
+/** Members of one look at the disk. */
+const lookedUpMax = 500
 const finishedRows = 100
 const finishedKept = 32
 const askedMax = 16
@@ -65,7 +72,7 @@ export class BoardKeeper {
     this.#home = home
     this.#onStale = onStale
     this.#offsetMinutes = home.parts.config.boardOffsetMinutes
-    this.#boards = new Boards(this.#offsetMinutes)
+    this.#boards = new Boards(this.#offsetMinutes, home.parts.config.boardMembersMax)
     this.#head = this.#emptyHead()
     this.turn()
   }
@@ -92,7 +99,7 @@ export class BoardKeeper {
       const { lastAt, ...head } = kept
       const scores = await this.#keptScores()
       this.#begin(head, lastAt)
-      for (const [board, { reached, ...score }] of scores) this.#boards.restore(board, { ...score, reachedAt: reached })
+      for (const [board, first] of scores) this.#boards.take(board, first)
     } else {
       await boards.drop(id)
       this.#begin(this.#emptyHead(), 0)
@@ -101,13 +108,17 @@ export class BoardKeeper {
   }
 
   /** Of the windows that run when all of them are read. */
-  async #keptScores(): Promise<[BoardName, Score][]> {
+  async #keptScores(): Promise<[BoardName, Board][]> {
     const { id, parts } = this.#home
     for (;;) {
       const windows = this.#windowsNow()
-      const scores: [BoardName, Score][] = []
-      for (const [board, win] of windows)
-        for await (const score of parts.store.boards.all(id, board, win)) scores.push([board, score])
+      const scores: [BoardName, Board][] = []
+      for (const [board, win] of windows) {
+        const first = new Board(parts.config.boardMembersMax)
+        for await (const { reached, ...score } of parts.store.boards.all(id, board, win))
+          first.put({ ...score, reachedAt: reached })
+        scores.push([board, first])
+      }
       if (`${windows}` === `${this.#windowsNow()}`) return scores
     }
   }
@@ -144,7 +155,7 @@ export class BoardKeeper {
       if (this.#boards.windowOf(board) !== win) this.#finished.delete(key)
       this.#addUnsaved(`${key} ${member}`, { board, win, member, name, coin, reached: pos, at })
     }
-    if (this.#isLost) return this.#unsaved.clear()
+    if (this.#isLost) return this.#forgetUnsaved()
     this.#saveAt ??= this.#home.now() + saveEveryMs
     // After a save that failed the next one is the timer's: the disk is not asked with every gift.
     if (this.#unsaved.size >= unsavedMax && !this.isSaving && !this.#batch) void this.save()
@@ -221,6 +232,11 @@ export class BoardKeeper {
     } catch (error) {
       parts.onError(error, `${id}: boards`)
     }
+    this.#rest()
+  }
+
+  /** Until something is to be saved again, or a save to be tried again. */
+  #rest(): void {
     if (this.#isLost || (!this.#batch && this.#head.pos === this.#savedPos)) this.#saveAt = undefined
     else this.#home.rearm()
   }
@@ -231,7 +247,12 @@ export class BoardKeeper {
     parts.onError(new Error('the boards on disk are not those that were read'), `${id}: boards`)
     await parts.store.boards.drop(id)
     this.#isLost = true
+    this.#forgetUnsaved()
+  }
+
+  #forgetUnsaved(): void {
     this.#unsaved.clear()
+    this.#boards.takeUnplaced()
   }
 
   /** Once a day of the room. */
@@ -241,6 +262,70 @@ export class BoardKeeper {
     this.#prunedDay = day
     const { id, parts } = this.#home
     parts.store.boards.prune(id, now - this.#keepMs).catch((error) => parts.onError(error, `${id}: boards`))
+  }
+
+  // ------------------------------------------------------------------ who is not in memory
+
+  /** Rows and places may miss somebody. */
+  get isBehind(): boolean {
+    return this.#boards.hasUnplaced || (this.#isLost && this.#boards.isCut)
+  }
+
+  /** Whoever gave without being kept has their place when it resolves, if the disk can be asked. */
+  async place(): Promise<void> {
+    await this.save()
+    while (this.#saving) await this.#saving
+    if (!this.#isLoaded || this.#batch || !this.#boards.hasUnplaced) return
+    // Nothing is saved meanwhile: what is read goes together with what is unsaved then.
+    this.#saving = this.#placeAll().finally(() => (this.#saving = undefined))
+    await this.#saving
+  }
+
+  async #placeAll(): Promise<void> {
+    this.#saveAt ??= this.#home.now() + saveEveryMs
+    for (const [board, win, members] of this.#boards.takeUnplaced())
+      for (let at = 0; at < members.length; at += lookedUpMax) await this.#lookUp(board, win, members.slice(at, at + lookedUpMax))
+    this.#rest()
+  }
+
+  async #lookUp(board: BoardName, win: string, members: readonly string[]): Promise<void> {
+    const { id, parts } = this.#home
+    parts.meters.boardLookups += members.length
+    let found: Score[] | undefined
+    try {
+      found = await parts.store.boards.of(id, board, win, members)
+    } catch (error) {
+      parts.onError(error, `${id}: boards`)
+    }
+    if (this.#boards.windowOf(board) !== win) return
+    if (!found) return this.#boards.unplaced(board, members)
+    const byMember = new Map(found.map((score) => [score.member, score]))
+    for (const member of members) {
+      const [kept, added] = [byMember.get(member), this.#unsaved.get(`${board} ${win} ${member}`)]
+      const last = added ?? kept
+      if (!last) continue
+      const score = (kept?.score ?? 0n) + (added?.coin ?? 0n)
+      this.#boards.put(board, { member, name: last.name, score, reachedAt: last.reached })
+    }
+  }
+
+  /** `standing` does not know them: they are not kept. */
+  isLeftOut(board: BoardName, member: string): boolean {
+    return this.#boards.isLeftOut(board, member)
+  }
+
+  /** Theirs, if they are on the board of the window that runs at all. */
+  async standingOnDisk(board: BoardName, member: string): Promise<{ place: number; scoreCoin: string } | undefined> {
+    const { id, parts } = this.#home
+    const win = this.#boards.windowOf(board)
+    if (win === undefined) return undefined
+    parts.meters.boardLookups++
+    // Most of those who look on gave nothing: for them nothing is written, and nobody counted.
+    const isNew = this.#unsaved.has(`${board} ${win} ${member}`)
+    if (!isNew && (await parts.store.boards.of(id, board, win, [member])).length === 0) return undefined
+    await this.save()
+    const found = await parts.store.boards.place(id, board, win, member)
+    return found && { place: found.place, scoreCoin: String(found.score) }
   }
 
   // ------------------------------------------------------------------ looking
@@ -288,5 +373,3 @@ export class BoardKeeper {
     return this.#home.parts.store.boards.top(this.#home.id, board, win, finishedRows)
   }
 }
-
-export const rowOf = ({ member, name, score }: Score): BoardRow => ({ member: { id: member, name }, scoreCoin: String(score) })

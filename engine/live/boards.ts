@@ -3,23 +3,16 @@
  * nothing else: built anew from the journal they are the same. A gift that an operator gives back later stays: boards tell what was given.
  *
  * Each board has windows: a day begins at midnight of the platform's clock (`offsetMinutes` east of UTC), a week on Monday, a live with
- * its opening; `total` has one. Here are the windows that run; `board-keeper.ts` has those that are over.
+ * its opening; `total` has one. Here are the windows that run, the first of each; `board-keeper.ts` has those that are over, and the rest.
  *
  *     boards.turn(now, liveId)
  *     boards.add({ member: 'ann', name: 'Ann', coin: 30n, pos }, windowsOf(at, liveId, offsetMinutes))
  *     boards.rows('day', 10)
  */
 import type { boards as boardNames } from '../../schemas/messages.ts'
-import { Board, type Standing } from './board.ts'
+import { Board, type Given, type Standing } from './board.ts'
 
 export type BoardName = (typeof boardNames)[number]
-export interface Given {
-  member: string
-  name: string
-  coin: bigint
-  /** Position in the journal. */
-  pos: number
-}
 export interface BoardRow {
   member: { id: string; name: string }
   scoreCoin: string
@@ -42,17 +35,20 @@ export function windowsOf(at: number, liveId: string | undefined, offsetMinutes:
 
 export class Boards {
   readonly #offsetMinutes: number
-  readonly #boards: Record<BoardName, Board> = { live: new Board(), day: new Board(), week: new Board(), total: new Board() }
+  readonly #boards: Record<BoardName, Board>
+  /** Who gave something, may have given before, and is not kept: what they have is on disk. */
+  readonly #unplaced: Record<BoardName, Set<string>> = { live: new Set(), day: new Set(), week: new Set(), total: new Set() }
   readonly #windows = new Map<BoardName, string>([['total', '']])
-  readonly #names = new Map<string, string>()
   readonly #changed = new Set<BoardName>()
   readonly #shown = new Map<BoardName, string>()
   /** No window but `live` can turn within `[from, to)`. */
   #steady = { from: 0, to: 0 }
   #liveId: string | undefined
 
-  constructor(offsetMinutes: number) {
+  /** `max`: members of each board that are kept. */
+  constructor(offsetMinutes: number, max: number) {
     this.#offsetMinutes = offsetMinutes
+    this.#boards = { live: new Board(max), day: new Board(max), week: new Board(max), total: new Board(max) }
   }
 
   /** Which windows run now; those that ran before are emptied. */
@@ -69,9 +65,14 @@ export class Boards {
       if (win === undefined) this.#windows.delete(board)
       else this.#windows.set(board, win)
       if (this.#boards[board].size === 0) continue
-      this.#boards[board].clear()
+      this.#clear(board)
       this.#changed.add(board)
     }
+  }
+
+  #clear(board: BoardName): void {
+    this.#boards[board].clear()
+    this.#unplaced[board].clear()
   }
 
   /** The day that runs. */
@@ -82,10 +83,9 @@ export class Boards {
   /** As if nothing had been counted; what comes instead is told. */
   empty(): void {
     const isShown = this.#boards.total.size > 0
-    this.#names.clear()
-    for (const [name, board] of Object.entries(this.#boards)) {
-      board.clear()
-      if (isShown) this.#changed.add(name as BoardName)
+    for (const board of Object.keys(this.#boards) as BoardName[]) {
+      this.#clear(board)
+      if (isShown) this.#changed.add(board)
     }
   }
 
@@ -95,27 +95,55 @@ export class Boards {
   }
 
   /** To those of `windows` that run. */
-  add({ member, name, coin, pos }: Given, windows: Windows): void {
-    this.#names.set(member, name)
+  add(given: Given, windows: Windows): void {
     for (const [board, win] of windows) {
       if (this.#windows.get(board) !== win) continue
-      this.#boards[board].add(member, coin, pos)
+      if (this.isLeftOut(board, given.member)) this.#unplaced[board].add(given.member)
+      else this.#boards[board].add(given)
       this.#changed.add(board)
     }
   }
 
-  /** As it was kept. */
-  restore(board: BoardName, { name, ...standing }: Standing & { name: string }): void {
-    this.#names.set(standing.member, name)
-    this.#boards[board].add(standing.member, standing.score, standing.reachedAt)
+  /** Of the window that runs, as it was kept. */
+  take(board: BoardName, kept: Board): void {
+    this.#boards[board] = kept
+  }
+
+  /** As it is on disk. */
+  put(board: BoardName, standing: Standing): void {
+    this.#boards[board].put(standing)
+  }
+
+  /** They may be on the board, below all who are kept, or have given too much for that since. */
+  isLeftOut(board: BoardName, member: string): boolean {
+    return this.#boards[board].isCut && this.#boards[board].of(member) === undefined
+  }
+
+  /** Somebody is on one of them who is not kept. */
+  get isCut(): boolean {
+    return Object.values(this.#boards).some(({ isCut }) => isCut)
+  }
+
+  get hasUnplaced(): boolean {
+    return Object.values(this.#unplaced).some(({ size }) => size > 0)
+  }
+
+  /** Whom to look up: they are forgotten here. */
+  takeUnplaced(): [board: BoardName, win: string, members: string[]][] {
+    return [...this.#windows].flatMap(([board, win]) => {
+      const members = [...this.#unplaced[board]]
+      this.#unplaced[board].clear()
+      return members.length > 0 ? [[board, win, members]] : []
+    })
+  }
+
+  /** Of the window that runs: they are looked up once more. */
+  unplaced(board: BoardName, members: readonly string[]): void {
+    for (const member of members) this.#unplaced[board].add(member)
   }
 
   rows(board: BoardName, limit: number): BoardRow[] {
-    return this.#boards[board].top(limit).map((standing) => this.#row(standing))
-  }
-
-  #row({ member, score }: Standing): BoardRow {
-    return { member: { id: member, name: this.#names.get(member) ?? member }, scoreCoin: String(score) }
+    return this.#boards[board].top(limit).map(rowOf)
   }
 
   standing(board: BoardName, member: string): { place: number; scoreCoin: string } | undefined {
@@ -144,3 +172,8 @@ export class Boards {
     return taken
   }
 }
+
+export const rowOf = ({ member, name, score }: Pick<Standing, 'member' | 'name' | 'score'>): BoardRow => ({
+  member: { id: member, name },
+  scoreCoin: String(score),
+})

@@ -1,7 +1,7 @@
 /** The client cap under load, on a clock that moves only here: what each client receives in every second, and who sees whose. */
 import { afterEach, expect, it } from 'vitest'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import { allow } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import { imbalance } from '../room/account.ts'
 import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 

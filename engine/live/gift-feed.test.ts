@@ -1,225 +1,11 @@
 /** From the journal into the room: nothing is counted or shown twice, whatever is lost, and a start costs what is new. */
 import fc from 'fast-check'
-import { afterEach, expect, it } from 'vitest'
-import { LocalBus } from '../base/bus.ts'
-import { type Clock, ManualClock, settle } from '../base/clock.ts'
-import { idSource, seededRandom } from '../base/random.ts'
-import { type Config, configFrom } from '../config.ts'
-import { type OpenLedger, openLedgerInline } from '../ledger/open.ts'
-import type { JournalRow } from '../ledger/ops.ts'
-import type { Writer } from '../ledger/queue.ts'
-import { inMemory } from '../ledger/sqlite-ledger.ts'
-import { Guards } from '../plugin/guards.ts'
-import { Transforms } from '../plugin/transforms.ts'
-import { DeliveryAccounts } from '../room/account.ts'
-import { noPluginCommands } from '../room/commands.ts'
-import type { RoomEvent } from '../room/event.ts'
-import { newMeters } from '../room/home.ts'
-import { Homes } from '../room/homes.ts'
-import { Scheduler } from '../room/scheduler.ts'
-import { openStoreInline, type Store } from '../room/store.ts'
-import type { Billing } from './billing.ts'
+import { expect, it } from 'vitest'
+import { settle } from '../base/clock.ts'
+import { overlaid, people, type Stage, useStages } from './fixtures/stage.ts'
 
 const dayMs = 86_400_000
-const people = ['ann', 'bob', 'cat', 'dan'] as const
-type Giver = (typeof people)[number]
-const actor = (userId: string) => ({ userId, name: userId.toUpperCase(), anonymous: false, scope: ['streamer'] })
-
-/** Rooms with a store and a ledger of their own; the homes can die and come back. */
-class Stage {
-  readonly clock = new ManualClock(Date.parse('2026-01-28T12:00:00Z'))
-  readonly config: Config
-  readonly store: Store
-  readonly ledger: OpenLedger
-  readonly events: RoomEvent[] = []
-  readonly faults: string[] = []
-  meters = newMeters()
-  /** Rows of the journal that were read. */
-  rowsRead = 0
-  /** What becomes of the next sends: posted with their answer lost, or not reached at all. */
-  losing: 'answer' | 'op' | undefined
-  failsToRead = 0
-  /** The ledger takes nothing. */
-  isClosed = false
-  settledAsks = 0
-  /** While it is set the writer of the ledger takes its time. */
-  atWriter: Promise<void> | undefined
-  /** How far the clock of the homes is off. */
-  stepMs = 0
-  #homes: Homes | undefined
-  #scheduler: Scheduler | undefined
-  #keys = 0
-  #life = { isOver: false }
-  readonly #newId = idSource(seededRandom(7))
-
-  constructor(options: Partial<Config> = {}) {
-    this.config = configFrom({ giftsPerUserPerSMax: 1_000, ...options })
-    this.store = openStoreInline({ file: ':memory:', roomsMax: 10 })
-    const slow = (writer: Writer): Writer => ({
-      run: async (ops) => {
-        await this.atWriter
-        return writer.run(ops)
-      },
-      reopen: () => writer.reopen(),
-      close: () => writer.close(),
-    })
-    this.ledger = openLedgerInline({ file: inMemory, clock: this.clock, through: slow })
-  }
-
-  get homes(): Homes {
-    if (!this.#homes) throw new Error('no homes')
-    return this.#homes
-  }
-
-  #billing(life: { isOver: boolean }): Billing {
-    const never = new Promise<never>(() => {})
-    return {
-      charge: async (_, { from, d }) => ({
-        kind: 'post',
-        template: {
-          valueCoin: 10 * (d['count'] as number),
-          payFrom: [`user.${from.userId}.coin.bonus`, `user.${from.userId}.coin.paid`],
-          split: [{ to: `streamer:${d['to']}`, bps: 5_000 }],
-          contractVersion: 'c1',
-          catalogVersion: '1',
-          show: { name: 'Rose', unitCoin: 10, effectId: '', comboable: true, comboTimeoutMs: 3_000 },
-        },
-      }),
-      submit: async (op) => {
-        const { losing } = this
-        if (this.isClosed) throw new Error('closed on purpose')
-        if (losing === 'op') throw new Error('lost on purpose')
-        const result = await this.ledger.submit(op)
-        if (losing === 'answer') throw new Error('lost on purpose')
-        return life.isOver ? never : result
-      },
-      settled: async () => {
-        this.settledAsks++
-        if (this.isClosed) throw new Error('closed on purpose')
-        const result = await this.ledger.submit({ op: 'expire', at: 0, limit: 1 })
-        return result.ok ? result.pos : Number.NaN
-      },
-      roomRows: async (roomId, pos, limit) => {
-        if (this.failsToRead > 0 && this.failsToRead-- > 0) throw new Error('lost on purpose')
-        const rows = await this.ledger.reads.roomJournalAfter(roomId, pos, limit)
-        this.rowsRead += rows.length
-        return rows
-      },
-      rowByKey: (actor, command, ik) => this.ledger.reads.byKey(actor, command, ik),
-      wallet: async () => ({ paid: 0n, bonus: 0n, bean: 0n }),
-    }
-  }
-
-  async start(store: Store = this.store): Promise<void> {
-    const onError = (error: unknown) => void this.faults.push(String(error))
-    const { config, stepMs } = this
-    const clock: Clock = { now: () => this.clock.now() + stepMs, after: (ms, fn) => this.clock.after(ms, fn) }
-    this.rowsRead = 0
-    this.meters = newMeters()
-    // Homes that died do nothing any more, and hear nothing.
-    this.#life.isOver = true
-    this.#life = { isOver: false }
-    this.#scheduler?.stop()
-    this.#scheduler = new Scheduler(clock, onError)
-    this.#homes = new Homes({
-      ...{ clock, config, onError, store, newId: this.#newId, meters: this.meters },
-      bus: new LocalBus(clock, onError),
-      scheduler: this.#scheduler,
-      accounts: new DeliveryAccounts(),
-      guards: new Guards(onError),
-      transforms: new Transforms(onError),
-      plugins: noPluginCommands,
-      billing: this.#billing(this.#life),
-      onCommitted: (_, events) => void this.events.push(...events),
-    })
-    await this.#homes.start()
-  }
-
-  /** In order. */
-  async restart(): Promise<void> {
-    this.homes.stop()
-    await settle()
-    await this.start()
-  }
-
-  async call(t: string, d: object, userId: string, ik?: string): Promise<{ ok: boolean; d?: unknown; err?: { code: string } }> {
-    const answer = this.homes.call('r', { t, d, actor: actor(userId), ik })
-    // A tick later it is committed.
-    await settle()
-    this.clock.advance(this.config.tickMsMax)
-    return answer
-  }
-
-  async open(): Promise<void> {
-    const made = this.homes.call(undefined, { t: 'room.create', d: { roomId: 'r', title: 'r' }, actor: actor('owner') })
-    expect((await made).ok).toBe(true)
-    expect((await this.call('room.open', {}, 'owner')).ok).toBe(true)
-    for (const user of people) {
-      const transfers = [{ dr: 'coin.issued', cr: `user.${user}.coin.paid`, amount: 1_000_000n }]
-      const origin = { actor: 'test', command: 'fund' }
-      await this.ledger.submit({ op: 'post', txId: `fund-${user}`, at: 1, action: 'adjust', origin, transfers })
-    }
-  }
-
-  give(user: Giver, count = 1, ik = `key-${++this.#keys}`) {
-    return this.call('gift.send', { giftId: 'rose', count }, user, ik)
-  }
-
-  async board(board: string, window?: string) {
-    const { d } = await this.call('rank.get', { board, ...(window === undefined ? {} : { window }) }, 'ann')
-    return d as { rows: { member: { id: string; name: string }; scoreCoin: string }[]; place?: number; window?: string }
-  }
-
-  async boards() {
-    return Promise.all(['live', 'day', 'week', 'total'].map(async (board) => (await this.board(board)).rows))
-  }
-
-  shown(): string[] {
-    return this.events.filter(({ t }) => t === 'gift.sent').map(({ eid }) => eid)
-  }
-
-  /** Whatever goes to the ledger stays there until the answer is called. */
-  holdWriter(): () => void {
-    let release = () => {}
-    this.atWriter = new Promise((resolve) => (release = resolve))
-    return () => {
-      this.atWriter = undefined
-      release()
-    }
-  }
-
-  async rows(): Promise<JournalRow[]> {
-    return this.ledger.reads.roomJournalAfter('r', 0, 1_000)
-  }
-}
-
-/** `under`, but for what `over` has. */
-function overlaid<T extends object>(under: T, over: Partial<T>): T {
-  const get = (_: T, key: string | symbol): unknown => {
-    const own = over[key as keyof T]
-    const value = own ?? under[key as keyof T]
-    return typeof value === 'function' && !own ? value.bind(under) : value
-  }
-  return new Proxy(under, { get })
-}
-
-let stages: Stage[] = []
-afterEach(async () => {
-  for (const { homes, ledger, store, faults } of stages) {
-    expect(faults.filter((fault) => !fault.includes('on purpose'))).toEqual([])
-    homes.stop()
-    await ledger.close()
-    await store.close()
-  }
-  stages = []
-})
-async function staged(options: Partial<Config> = {}): Promise<Stage> {
-  const stage = new Stage(options)
-  stages.push(stage)
-  await stage.start()
-  await stage.open()
-  return stage
-}
+const staged = useStages()
 
 it('an answer that was lost: the gift is shown and counted once, as replayed, and the key tells what became of it', async () => {
   const stage = await staged()
@@ -346,7 +132,7 @@ it('a look at the journal that fails is repeated, and gifts wait for it', async 
 
 it('a start reads what is new since the boards were saved', async () => {
   const stage = await staged()
-  for (let n = 0; n < 50; n++) await stage.give(people[n % 4] as Giver)
+  for (let n = 0; n < 50; n++) await stage.give(people[n % 4] as string)
   const before = await stage.boards()
   await stage.restart()
   expect(await stage.boards()).toEqual(before)
@@ -464,7 +250,8 @@ it('a window that is over stays as it was; days and weeks turn at midnight of th
   stage.clock.advance(1_000)
   expect(await stage.board('day')).toEqual({ rows: [], window: '2026-02-01' })
   await stage.give('bob', 1)
-  const ids = async (board: string, window?: string) => (await stage.board(board, window)).rows.map(({ member }) => member.id)
+  const ids = async (board: string, window?: string) =>
+    (await stage.board(board, window === undefined ? {} : { window })).rows.map(({ member }) => member.id)
   expect([await ids('day'), await ids('week'), await ids('total')]).toEqual([['bob'], ['ann', 'bob'], ['ann', 'bob']])
   // Monday.
   stage.clock.advance(dayMs)
@@ -474,7 +261,10 @@ it('a window that is over stays as it was; days and weeks turn at midnight of th
   expect(await stage.board('live')).toEqual({ rows: [] })
   await stage.call('room.open', {}, 'owner')
   for (const _ of ['now', 'after a restart']) {
-    expect(await stage.board('day', '2026-01-31')).toMatchObject({ rows: [{ member: { id: 'ann' }, scoreCoin: '20' }], place: 1 })
+    expect(await stage.board('day', { window: '2026-01-31' })).toMatchObject({
+      rows: [{ member: { id: 'ann' }, scoreCoin: '20' }],
+      place: 1,
+    })
     expect(await ids('day', '2026-02-01')).toEqual(['bob'])
     expect(await ids('week', '2026-01-26')).toEqual(['ann', 'bob'])
     expect(await ids('live', liveId)).toEqual(['ann', 'bob'])
@@ -494,7 +284,8 @@ it('a window that is over stays as it was; days and weeks turn at midnight of th
 
 it('a clock that went back over midnight: the day that begins again has the gifts of before, and so has its end', async () => {
   const stage = await staged()
-  const ids = async (board: string, window?: string) => (await stage.board(board, window)).rows.map(({ member }) => member.id)
+  const ids = async (board: string, window?: string) =>
+    (await stage.board(board, window === undefined ? {} : { window })).rows.map(({ member }) => member.id)
   // Saturday; a day later, and back.
   stage.clock.advance(3 * dayMs)
   stage.stepMs = dayMs

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { monetization } from '../../plugins/monetization/plugin.ts'
-import { HookMeters } from '../plugin/meters.ts'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import { startTestEngine, TestClock, type TestEngine } from '../testing.ts'
 
 let dataDir = ''
@@ -338,8 +338,30 @@ it('a posted gift that is asked for again is answered as then, whatever refuses 
   // And while the journal cannot be read, nobody says that nothing happened.
   await refused.host.ok('room.close', {}, room)
   expect(await ask(refused.again, { giftId: 'late' }, unknown)).toMatchObject({ err: { code: 'room.closed' } })
+  // It lets nobody in, and a connection that was lost cannot come back; its home may be gone from memory too.
+  const restarted = async () => {
+    await engine.stop()
+    await start()
+    const outside = await connect('moe')
+    expect((await outside.refused('room.join', {}, room)).code).toBe('room.closed')
+    return outside
+  }
+  const outside = await restarted()
+  const both = await Promise.all([ask(outside, { giftId: 'late' }, posted), ask(outside, { giftId: 'late' }, posted)])
+  expect(both.filter(({ ok }) => ok)).toMatchObject([replay])
+  expect(both.find(({ ok }) => !ok)).toMatchObject({ err: { code: 'idem.in_flight' } })
+  expect(await ask(outside, { giftId: 'late' }, posted)).toMatchObject(replay)
+  expect(await ask(outside, { giftId: 'late', count: 2 }, posted)).toMatchObject({ err: { code: 'idem.conflict' } })
+  expect(await ask(outside, { giftId: 'rose' }, unknown)).toMatchObject({ err: { code: 'room.not_joined' } })
+  expect((await outside.refused('gift.send', { giftId: 'rose' }, room)).code).toBe('idem.key_required')
+  // Nor does an open one whose owner has sent them away. What a stranger asks with the same key is another's.
+  const [other, evil] = [await stage(), await connect('evil')]
+  await other.host.ok('room.kick', { userId: 'moe', banMs: 60_000 }, other.room)
+  expect(await give(outside, other.room, { giftId: 'rose' })).toMatchObject({ err: { code: 'room.not_joined' } })
+  expect(await ask(evil, { giftId: 'late' }, posted)).toMatchObject({ err: { code: 'room.not_joined' } })
+  expect(await balance('user.moe.coin.paid')).toEqual([80])
   await ledger().close()
-  expect(await ask(refused.again, { giftId: 'late' }, unknown)).toMatchObject({ err: { code: 'billing.unavailable' } })
+  expect(await ask(await connect('moe'), { giftId: 'late' }, unknown)).toMatchObject({ err: { code: 'billing.unavailable' } })
 })
 
 it('without the plugin that decides prices nothing can be given, and nothing moves', async () => {

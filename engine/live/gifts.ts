@@ -6,7 +6,8 @@
  * The charge decides and never posts; the ledger posts and never decides. Until the hand-over to the ledger a refusal means that no coin
  * has moved; after it the only answers are done, refused by the ledger, and `billing.unavailable`, which asks for the same command with
  * the same key: the ledger then answers what became of the first. For the same reason whatever refuses a gift before the ledger has it
- * looks for its key in the journal first: one that was posted is answered as it was then, though the room takes none any more.
+ * looks for its key in the journal first: one that was posted is answered as it was then, though the room takes none any more, or its
+ * sender is not let in.
  *
  * What is posted becomes an event, a combo and a place on the boards in `gift-feed.ts`, from the row of the journal and in its order.
  */
@@ -23,8 +24,7 @@ import type { ChargeAnswer, PostingTemplate } from '../plugin/hooks.ts'
 import { type Answer, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import type { Billing } from './billing.ts'
-import { rowOf } from './board-keeper.ts'
-import type { BoardName } from './boards.ts'
+import { type BoardName, rowOf } from './boards.ts'
 import { GiftFeed, type GiftRow } from './gift-feed.ts'
 import { limitRefusal, spendAt } from './spending.ts'
 
@@ -46,6 +46,8 @@ interface AskedGift {
 
 const topRows = 10
 const rankEveryMs = 2_000
+/** Who asks for a board while it is being counted waits so long for all of it; the client waits for `requestTimeoutMs`. */
+const rankWaitMs = 1_000
 const sendersMax = 50_000
 const underWayMax = 10_000
 const askingMax = 1_000
@@ -102,6 +104,7 @@ export class Gifts implements Chore {
 
   #checkRoom(call: Call, to: string): ErrorCode | undefined {
     const { info, settings } = this.#home
+    if (call.session?.isOutside) return 'room.not_joined'
     if (info.state !== 'open') return 'room.closed'
     if (!settings.gift) return 'room.gift_disabled'
     if (to !== info.ownerId || to === call.actor.userId) return 'gift.bad_receiver'
@@ -280,16 +283,36 @@ export class Gifts implements Chore {
   // ------------------------------------------------------------------ boards and combos over time
 
   rank(call: Call): void {
-    this.#feed.boards.turn()
-    const { ready } = this.#feed
-    if (!ready || this.#asking >= askingMax) return this.#rankNow(call)
+    const { boards, ready } = this.#feed
+    boards.turn()
     // Whoever opens the room by coming in asks before its boards are there.
+    const counted = ready ?? (boards.isBehind ? boards.place() : undefined)
+    if (!counted || this.#asking >= askingMax) return this.#rankNow(call)
+    this.#asked(call, this.#inTime(counted), () => this.#rankNow(call))
+  }
+
+  async #inTime(counted: Promise<void>): Promise<void> {
+    let stop = () => {}
+    const late = new Promise<void>((resolve) => {
+      const timer = this.#home.parts.clock.after(rankWaitMs, resolve)
+      stop = () => timer.cancel()
+    })
+    await Promise.race([counted, late])
+    stop()
+  }
+
+  #asked<T>(call: Call, answer: Promise<T>, then: (answer: T) => void): void {
     this.#asking++
     this.#home.later(
       call,
-      ready.finally(() => this.#asking--),
-      () => this.#rankNow(call),
+      answer.finally(() => this.#asking--),
+      then,
     )
+  }
+
+  /** Gifts that were made are still being counted: what is told may grow. */
+  #counting(): { counting?: true } {
+    return this.#feed.ready || this.#feed.boards.isBehind ? { counting: true } : {}
   }
 
   #rankNow(call: Call): void {
@@ -297,9 +320,21 @@ export class Gifts implements Chore {
     const { boards } = this.#feed
     const running = boards.windowOf(board)
     if (window !== undefined && window !== running) return this.#finishedRank(call, { board, limit, window })
-    const standing = boards.standing(board, call.actor.userId)
-    const shown = running ? { window: running } : {}
-    call.answer({ ok: true, d: { rows: boards.rows(board, limit), ...standing, ...shown } })
+    const { userId, anonymous } = call.actor
+    const shown = { rows: boards.rows(board, limit), ...(running ? { window: running } : {}), ...this.#counting() }
+    if (anonymous || !boards.isLeftOut(board, userId))
+      return call.answer({ ok: true, d: { ...shown, ...boards.standing(board, userId) } })
+    if (this.#asking >= askingMax) return refuse(call, 'rate.limited', { retryAfterMs: 1_000 })
+    this.#asked(call, this.#orUnavailable(boards.standingOnDisk(board, userId)), (standing) =>
+      call.answer({ ok: true, d: { ...shown, ...(standing === 'unavailable' ? { counting: true } : standing) } }),
+    )
+  }
+
+  #orUnavailable<T>(read: Promise<T>): Promise<T | 'unavailable'> {
+    return read.catch((error) => {
+      this.#home.parts.onError(error, `${this.#home.id}: boards`)
+      return 'unavailable'
+    })
   }
 
   /** A window that is over: its first hundred are told, and to each of those their own place. */
@@ -307,13 +342,12 @@ export class Gifts implements Chore {
     if (board === 'total') return refuse(call, 'request.invalid', { d: { field: 'window' } })
     const asked = this.#feed.boards.finished(board, window)
     if (!asked) return refuse(call, 'rate.limited', { retryAfterMs: 1_000 })
-    const answered = asked.catch((error) => void this.#home.parts.onError(error, `${this.#home.id}: boards`))
-    this.#home.later(call, answered, (scores) => {
-      if (!scores) return refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
+    this.#home.later(call, this.#orUnavailable(asked), (scores) => {
+      if (scores === 'unavailable') return refuse(call, 'server.store_unavailable', { retryAfterMs: 1_000 })
       const at = scores.findIndex(({ member }) => member === call.actor.userId)
       const own = scores[at]
       const standing = own ? { place: at + 1, scoreCoin: String(own.score) } : {}
-      call.answer({ ok: true, d: { rows: scores.slice(0, limit).map(rowOf), ...standing, window } })
+      call.answer({ ok: true, d: { rows: scores.slice(0, limit).map(rowOf), ...standing, window, ...this.#counting() } })
     })
   }
 
@@ -327,6 +361,12 @@ export class Gifts implements Chore {
     this.#feed.boards.run(now)
     if (!this.#feed.boards.isChanged || this.#rankAt > now) return
     this.#rankAt = now + rankEveryMs
+    if (this.#feed.ready) return
+    if (this.#feed.boards.isBehind) void this.#feed.boards.place().then(() => this.#tellRanks())
+    else this.#tellRanks()
+  }
+
+  #tellRanks(): void {
     for (const changed of this.#feed.boards.takeChanged(topRows)) this.#home.decide(this.#home.event('rank.changed', changed))
   }
 

@@ -1,8 +1,8 @@
 /** Guards on danmaku: shadow, order, failure. What a shadowed sender sees is what any sender sees. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { BoundGuard } from '../plugin/guards.ts'
+import type { BoundGuard } from '../plugin/checks/guards.ts'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import type { Verdict } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 
 let engine: TestEngine

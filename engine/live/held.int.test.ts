@@ -1,7 +1,7 @@
 /** Danmaku kept back for review: shown as of the release, or taken back from their sender alone. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import { hold, type Verdict } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import type { Actor, Answer } from '../room/call.ts'
 import { startTestEngine, type TestClient, TestClock, type TestEngine } from '../testing.ts'
 

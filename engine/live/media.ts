@@ -5,6 +5,12 @@
 import type { LineName, MediaKind, SfuAnswer, SfuAsk, SfuError, SfuRequest } from '../../schemas/sfu.ts'
 import type { IceServer } from '../config.ts'
 
+/** To viewers of a room, bits a second: now, and most of it since the room was opened for media. */
+export interface Egress {
+  egressBps: number
+  egressBpsPeak: number
+}
+
 export interface MediaNode {
   readonly isReady: boolean
   /** What it is at while it is not ready, in words for whoever wants to go live. */
@@ -12,6 +18,8 @@ export interface MediaNode {
   readonly iceServers: readonly IceServer[]
   /** Of the whole node; a room may have a higher one of its own. */
   readonly degradeLevel: number
+  /** Undefined while nothing was measured. */
+  egressOf(room: string): Egress | undefined
   /** Rejects with a `MediaProblem` and nothing else. */
   request<R extends SfuRequest>(name: R, ask: SfuAsk<R>): Promise<SfuAnswer<R>>
   /** What must be done and nobody waits for. */
@@ -35,6 +43,8 @@ export interface StreamMeters {
   cuts: number
   failovers: number
   lost: number
+  /** Now: viewers by WHEP, who have no session and are not counted as online. */
+  whepViewers: number
   qosReports: number
   qosRefused: number
   qosPlayMs: number
@@ -42,8 +52,25 @@ export interface StreamMeters {
   qosAlerts: number
 }
 export const newStreamMeters = (): StreamMeters => ({
-  ...{ takeovers: 0, cuts: 0, failovers: 0, lost: 0 },
+  ...{ takeovers: 0, cuts: 0, failovers: 0, lost: 0, whepViewers: 0 },
   ...{ qosReports: 0, qosRefused: 0, qosPlayMs: 0, qosStallMs: 0, qosAlerts: 0 },
+})
+
+/** The mic, all rooms together: how it is now, and what was not answered in time. */
+export interface MicMeters {
+  waiting: number
+  invited: number
+  seated: number
+  applications: number
+  invitations: number
+  grants: number
+  lateApplications: number
+  lateInvitations: number
+  lateGrants: number
+}
+export const newMicMeters = (): MicMeters => ({
+  ...{ waiting: 0, invited: 0, seated: 0, applications: 0, invitations: 0, grants: 0 },
+  ...{ lateApplications: 0, lateInvitations: 0, lateGrants: 0 },
 })
 
 /** Who is on the mic decides the part for it; the stream asks it who may be heard, and tells it what becomes of it. */

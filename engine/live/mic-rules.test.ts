@@ -96,7 +96,7 @@ describe('an invitation', () => {
     expect(mic.admit('ann', undefined, 0)).toBe('mic.expired') // a host cannot answer for a guest
     expect(mic.expire(inviteMsDefault)).toEqual([
       { is: 'timed_out', userId: 'ann', what: 'invitation' },
-      { is: 'timed_out', userId: 'host', what: 'invitation' },
+      { is: 'timed_out', userId: 'host', what: 'invitation', guestId: 'ann' },
     ])
     expect(mic.accept(person('ann'), { inviteId: 'i_ann' }, inviteMsDefault)).toBe('mic.expired')
   })

@@ -32,7 +32,8 @@ export type MicFact =
   | { is: 'invited'; userId: string }
   | { is: 'granted'; userId: string; seatNo: number; joinByAt: number }
   | { is: 'rejected'; userId: string; reason: string; by: PersonShape }
-  | { is: 'timed_out'; userId: string; what: 'application' | 'invitation' | 'seat' }
+  /** `guestId`: whose it was, where somebody else is told of it too. */
+  | { is: 'timed_out'; userId: string; what: 'application' | 'invitation' | 'seat'; guestId?: string }
   | { is: 'seat'; seatNo: number }
   /** Nothing of this user is to be heard from this seat any more. */
   | { is: 'silenced'; userId: string; seatNo: number }
@@ -72,13 +73,13 @@ interface Applied extends Asking {
   /** Set: not in the room, and out of the queue at this instant. */
   awayUntil: number | undefined
 }
-interface Invited extends Asking {
+export interface Invited extends Asking {
   is: 'invited'
   inviteId: string
   by: PersonShape
   seatNo: number | undefined
 }
-interface Seated {
+export interface Seated {
   is: 'granted' | 'live' | 'suspended'
   person: PersonShape
   kind: MediaKind
@@ -130,6 +131,19 @@ export class MicRules {
 
   invited(): Readonly<Invited>[] {
     return this.#all('invited')
+  }
+
+  get counts(): { waiting: number; invited: number; seated: number } {
+    const counts = { waiting: 0, invited: 0, seated: 0 }
+    for (const { is } of this.#links.values()) counts[is === 'applied' ? 'waiting' : is === 'invited' ? 'invited' : 'seated']++
+    return counts
+  }
+
+  /** What is theirs to take up until it ends: an invitation, or a seat that is kept for them, for the first time or again. */
+  offerTo(userId: string, now: number): Readonly<Invited | (Seated & { endsAt: number })> | undefined {
+    const link = this.#links.get(userId)
+    if (!link || link.is === 'applied' || link.endsAt === undefined || link.endsAt <= now) return undefined
+    return link as Invited | (Seated & { endsAt: number })
   }
 
   has(userId: string): boolean {
@@ -446,5 +460,9 @@ function timeOuts(link: Link): MicFact[] {
   if (link.is === 'applied') return [{ is: 'timed_out', userId, what: 'application' }]
   if (link.is !== 'invited') return [{ is: 'timed_out', userId, what: 'seat' }]
   // Whoever invited them learns of it too.
-  return [userId, link.by.id].map((to) => ({ is: 'timed_out', userId: to, what: 'invitation' }) as const)
+  const over = { is: 'timed_out', what: 'invitation' } as const
+  return [
+    { ...over, userId },
+    { ...over, userId: link.by.id, guestId: userId },
+  ]
 }

@@ -205,6 +205,45 @@ describe('onto a seat', () => {
     expect(viewer.of('mic.accepted')).toEqual([])
   })
 
+  it.each(['json', 'proto'] as const)(
+    'what waits for somebody alone is there after a reload, and after a cut, in %s',
+    async (encoding) => {
+      const on = await stage()
+      const come = async (d: object = {}) => {
+        const client = await engine.connect({ token: await engine.token('ann', { name: 'Ann' }), encoding })
+        return { client, joined: await client.ok('room.join', d, on.room) }
+      }
+      const { joined } = await come()
+      expect(joined.me).not.toHaveProperty('invitation')
+      const { epoch, seq } = joined
+      const { inviteId, expireAt } = await on.host.ok('mic.invite', { userId: 'ann', seatNo: 2, timeoutMs: 60_000 }, on.room)
+      expect((await on.host.ok('mic.list', {}, on.room)).invited).toEqual([{ id: 'ann', name: 'Ann' }])
+      const invitation = { inviteId, by: { id: on.ownerId, name: on.ownerId, role: 'owner' }, seatNo: 2, expireAt }
+      expect((await come()).joined.me).toMatchObject({ userId: 'ann', invitation })
+      expect((await come({ resume: { epoch, seq } })).joined).toMatchObject({ resumed: true, me: { invitation } })
+      expect((await on.host.ok('room.join', {}, on.room)).me).not.toHaveProperty('invitation')
+
+      const { client } = await come()
+      const granted = await client.ok('mic.accept', { inviteId }, on.room)
+      const seated = (await come({ resume: { epoch, seq } })).joined
+      expect(seated.me).toMatchObject({ granted })
+      expect(seated.me).not.toHaveProperty('invitation')
+      expect(seated.mic.seats[1]).toMatchObject({ state: 'reserved', user: { id: 'ann', name: 'Ann' } })
+      await client.ok('mic.join', { seatNo: 2 }, on.room)
+      await speak(on, client)
+      expect((await come()).joined.me).not.toHaveProperty('granted')
+      client.drop()
+      await on.host.next(seatEvent(2, 'suspended'))
+      // The seat is kept for a while: whoever reloaded the page is told until when.
+      expect((await come()).joined.me).toMatchObject({ granted: { seatNo: 2, joinByAt: clock.now() + 20_000 } })
+      clock.advance(20_000)
+      expect((await come()).joined.me).not.toHaveProperty('granted')
+      await on.host.ok('mic.invite', { userId: 'ann' }, on.room)
+      clock.advance(30_000)
+      expect((await come()).joined.me).not.toHaveProperty('invitation')
+    },
+  )
+
   it('invited, and a picture too; declined, and taken back', async () => {
     const on = await stage()
     const ann = await enter(on, 'ann')
@@ -345,7 +384,58 @@ describe('time', () => {
   })
 })
 
+describe('numbers', () => {
+  it('of who waits, is invited and sits, and of what was too late', async () => {
+    const numbers = async () => {
+      const page = await (await fetch(new URL('/metrics', engine.adminUrl))).text()
+      const lines = page.split('\n').filter((line) => line.startsWith('livehouse_mic_'))
+      return Object.fromEntries(lines.map((line) => line.slice('livehouse_mic_'.length).split(' '))) as Record<string, string>
+    }
+    const on = await stage()
+    const [ann, bob] = [await enter(on, 'ann'), await enter(on, 'bob')]
+    await enter(on, 'eve')
+    const before = await numbers()
+    const grown = async () => {
+      const now = await numbers()
+      const names = Object.keys(now).filter((name) => now[name] !== before[name])
+      return Object.fromEntries(names.map((name) => [name, Number(now[name]) - Number(before[name])]))
+    }
+    await ann.ok('mic.apply', {}, on.room)
+    await bob.ok('mic.apply', {}, on.room)
+    await on.host.ok('mic.invite', { userId: 'eve' }, on.room)
+    await on.host.ok('mic.accept', { userId: 'bob' }, on.room)
+    const asked = { applications_total: 2, invitations_total: 1, grants_total: 1 }
+    expect(await grown()).toEqual({ waiting: 1, invited: 1, seats: 1, ...asked })
+    clock.advance(300_000)
+    const late = { applications_timed_out_total: 1, invitations_timed_out_total: 1, grants_timed_out_total: 1 }
+    await until('all to be over', async () => (await numbers())['waiting'] === before['waiting'])
+    expect(await grown()).toEqual({ ...asked, ...late })
+    await ann.ok('mic.apply', {}, on.room)
+    await on.host.ok('room.close', {}, on.room)
+    expect(await grown()).toEqual({ ...asked, applications_total: 3, ...late })
+  })
+})
+
 describe('the end', () => {
+  it('of the show is not that of the guests: they are heard, and may go on', async () => {
+    const on = await stage()
+    const ann = await enter(on, 'ann')
+    await comeUp(on, ann, 'ann')
+    await speak(on, ann)
+    await until('the guest to be heard', async () => (await tracksOf(on.room)).length === 1)
+    const transportId = await transportOf(on.host, on.room, 'send')
+    const sound = { transportId, kind: 'audio', source: 'mic', rtpJson: audioJson(++ssrc), line: 'primary' }
+    await on.host.ok('stream.publish', sound, on.room)
+    await on.host.ok('stream.stop', {}, on.room)
+    expect((await tracksOf(on.room)).map(({ source }) => source)).toEqual(['seat'])
+    const joined = await on.host.ok('room.join', {}, on.room)
+    expect(joined.stream.tracks).toHaveLength(1)
+    expect(joined.mic.seats[0]).toMatchObject({ state: 'live' })
+    expect(ann.of('stream.migrated')).toEqual([])
+    // The transport is good for the next show.
+    await on.host.ok('stream.publish', { ...sound, rtpJson: audioJson(++ssrc) }, on.room)
+  })
+
   const ends: [string, (on: Stage) => Promise<unknown>][] = [
     ['kicked', ({ host, room }) => host.ok('room.kick', { userId: 'ann' }, room)],
     ['banned', ({ host, room }) => host.ok('room.kick', { userId: 'ann', banMs: -1 }, room)],

@@ -9,15 +9,16 @@
  * are still being asked about count as waiting. All of it lives in memory and ends with the home; what is published ends with the seat.
  */
 import type { ErrorCode } from '../../schemas/errors.ts'
-import type { CommandInput, MicInfoShape, PersonShape, SessionEventData, SessionEventName } from '../../schemas/messages.ts'
+import type { CommandInput, MeShape, MicInfoShape, PersonShape } from '../../schemas/messages.ts'
 import type { MediaKind } from '../../schemas/sfu.ts'
-import { subjects } from '../../schemas/subjects.ts'
 import { KeyedBuckets } from '../base/bucket.ts'
-import { type Actor, type Answer, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
+import { type Actor, type Answer, accept, type Call, refusal, refuse } from '../room/call.ts'
 import type { EventOptions } from '../room/event.ts'
 import type { Chore, Home } from '../room/home.ts'
 import { engineUserId, may, mayActOn, shownRole } from '../room/rights.ts'
 import type { SeatProducer, SeatStage } from './media.ts'
+import { invitationOf, MicNotices } from './mic-notices.ts'
+import { MicNumbers } from './mic-numbers.ts'
 import { inviteMsDefault, type MicFact, type MicRefusal, MicRules, type Told } from './mic-rules.ts'
 import { cleanText } from './text.ts'
 
@@ -43,6 +44,8 @@ export class Mic implements Chore, SeatStage {
   readonly #media: SeatMedia
   readonly #rules: MicRules
   readonly #people = new KeyedBuckets(peopleMax)
+  readonly #notices: MicNotices
+  readonly #numbers: MicNumbers
   #arrivals = 0
   /** Applications that guards are asked about. */
   #asking = 0
@@ -53,12 +56,22 @@ export class Mic implements Chore, SeatStage {
     this.#media = media
     this.#rules = new MicRules({ queueMax, seats })
     home.mic = (userId) => this.#info(userId)
+    home.micOf = (userId) => this.#own(userId)
+    this.#notices = new MicNotices(home, this.#rules)
+    this.#numbers = new MicNumbers(home.parts.meters.mic, this.#rules)
   }
 
   #info(userId: string): MicInfoShape | undefined {
     if (!this.#home.settings.mic) return undefined
     const place = this.#rules.placeOf(userId)
     return { seats: this.#rules.seats(), waiting: this.#rules.waiting, ...(place === undefined ? {} : { place }) }
+  }
+
+  /** What waits for this user alone: an invitation, or a seat that is kept. */
+  #own(userId: string): Pick<MeShape, 'invitation' | 'granted'> {
+    const offer = this.#rules.offerTo(userId, this.#home.now())
+    if (offer?.is === 'invited') return { invitation: invitationOf(offer) }
+    return offer ? { granted: { seatNo: offer.seatNo, joinByAt: offer.endsAt } } : {}
   }
 
   // ------------------------------------------------------------------ guests
@@ -170,8 +183,8 @@ export class Mic implements Chore, SeatStage {
     if (mute) return refuse(call, 'chat.muted', { d: { untilAt: mute.untilAt }, msg: 'This user is muted.' })
     const inviteId = home.newId()
     const kind: MediaKind = home.parts.config.micVideo ? 'video' : 'audio'
-    // A name comes with whoever answers.
-    const inviting = { person: { id: userId, name: userId }, kind, inviteId, by: this.#person(call.actor), seatNo, timeoutMs }
+    const person = { id: userId, name: home.presence.nameOf(userId) ?? userId }
+    const inviting = { person, kind, inviteId, by: this.#person(call.actor), seatNo, timeoutMs }
     const reply = () => ({ inviteId, expireAt: this.#rules.invited().find((one) => one.inviteId === inviteId)?.endsAt })
     this.#step(call, (now) => this.#rules.invite(inviting, now), reply)
   }
@@ -358,6 +371,7 @@ export class Mic implements Chore, SeatStage {
   #carry(facts: readonly MicFact[], by: By): void {
     for (const fact of facts) this.#carryOne(fact, by)
     if (facts.length === 0) return
+    this.#numbers.add(facts)
     this.#home.dropSnapshots()
     this.#home.rearm()
   }
@@ -376,46 +390,7 @@ export class Mic implements Chore, SeatStage {
       case 'moved':
         return this.#media.moveSeat(fact.from, fact.to)
       default:
-        this.#notify(fact)
+        this.#notices.tell(fact)
     }
-  }
-
-  #notify(fact: Exclude<MicFact, { is: 'seat' | 'queue' | 'silenced' | 'paused' | 'moved' }>): void {
-    const { userId } = fact
-    switch (fact.is) {
-      case 'applied':
-        return this.#notifyHosts(userId)
-      case 'place':
-        return this.#tell(userId, 'mic.place_changed', { place: fact.place })
-      case 'invited':
-        return this.#notifyInvited(userId)
-      case 'granted':
-        return this.#tell(userId, 'mic.accepted', { seatNo: fact.seatNo, joinByAt: fact.joinByAt })
-      case 'rejected':
-        return this.#tell(userId, 'mic.rejected', { reason: fact.reason, by: fact.by })
-      case 'timed_out':
-        return this.#tell(userId, 'mic.timed_out', { what: fact.what })
-    }
-  }
-
-  #notifyHosts(userId: string): void {
-    const { info, roles, presence } = this.#home
-    const applicant = this.#rules.applicants().find(({ user }) => user.id === userId)
-    if (!applicant) return
-    const admins = [...roles].filter(([, granted]) => granted.has('admin')).map(([id]) => id)
-    for (const id of new Set([info.ownerId, ...admins])) if (presence.isHere(id)) this.#tell(id, 'mic.applied', { applicant })
-  }
-
-  #notifyInvited(userId: string): void {
-    const invited = this.#rules.invited().find(({ person }) => person.id === userId)
-    if (!invited) return
-    const { inviteId, by, seatNo, endsAt } = invited
-    this.#tell(userId, 'mic.invited', { inviteId, by, ...(seatNo === undefined ? {} : { seatNo }), expireAt: endsAt })
-  }
-
-  /** To every session of one user, and to nobody else. */
-  #tell<T extends SessionEventName>(userId: string, t: T, d: SessionEventData<T>): void {
-    const { id, parts } = this.#home
-    parts.bus.publish(subjects.userEvents(userId), { head: { t, room: id, at: this.#home.now(), d } satisfies UserEventHead })
   }
 }

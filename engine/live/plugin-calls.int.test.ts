@@ -1,7 +1,7 @@
 /** What plugins do in a room: their own events, danmaku of bots, removal. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import type { Verdict } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import type { Actor, Answer } from '../room/call.ts'
 import type { RoomEvent } from '../room/event.ts'
 import { startTestEngine, TestClock, type TestEngine } from '../testing.ts'

@@ -1,6 +1,6 @@
 /**
  * Events that plugins send to a room: `engine.room.broadcast`. Whether a plugin may send it, on which lane and how often was checked
- * where its call came in (`plugin/calls.ts`); here it gets its place in the room's order.
+ * where its call came in (`plugin/host/calls.ts`); here it gets its place in the room's order.
  *
  * On the low lane only the newest of each name leaves with a tick, so there the answer does not wait for one.
  */

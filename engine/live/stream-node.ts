@@ -123,6 +123,17 @@ export class NodeRoom {
     return peer && peer.underWay >= underWayMax ? refusal('rate.limited', { retryAfterMs: 200 }) : undefined
   }
 
+  /** The show alone; transports stay. `then` in any case: false when the node, or its room, is not there to do it. */
+  endShow(call: Call, then: (isEnded: boolean) => void): void {
+    const generation = this.#generation
+    const asked = this.#isOpen && this.#media ? this.#media.request('show.end', this.room) : undefined
+    const ended = asked?.then(
+      () => true,
+      () => false,
+    )
+    this.#parts.home.later(call, ended ?? Promise.resolve(false), (isEnded) => then(isEnded && generation === this.#generation))
+  }
+
   /** What must be done and nobody waits for. */
   tell<R extends SfuRequest>(name: R, ask: SfuAsk<R>): void {
     this.#media?.tell(name, ask)

@@ -3,6 +3,7 @@
  * have names of their own. And who holds which line: one peer at a time, taken over by the same user alone.
  */
 import type { Feed, LineName, MediaKind } from '../../schemas/sfu.ts'
+import type { StreamMeters } from './media.ts'
 
 export type PeerVia = 'session' | 'whip' | 'whep' | 'rtp'
 export interface StreamProducer {
@@ -22,6 +23,7 @@ export interface StreamPeer {
   /** Of WHIP and WHEP: under which their client finds them again. */
   resource: string | undefined
 }
+type WhepMeters = Pick<StreamMeters, 'whepViewers'>
 interface Hold {
   peer: StreamPeer
   claims: number
@@ -34,6 +36,12 @@ export class StreamPeers {
   readonly #byResource = new Map<string, StreamPeer>()
   readonly #holds = new Map<LineName, Hold>()
   readonly #seats = new Set<StreamPeer>()
+  readonly #meters: WhepMeters
+
+  /** `meters`: counts viewers by WHEP, in whatever room. */
+  constructor(meters: WhepMeters = { whepViewers: 0 }) {
+    this.#meters = meters
+  }
 
   get size(): number {
     return this.#all.size
@@ -56,11 +64,13 @@ export class StreamPeers {
     const peer: StreamPeer = { id, userId, via, ...nothing, underWay: 0, resource: undefined }
     this.#all.set(id, peer)
     if (via !== 'session') this.#others.set(id, peer)
+    if (via === 'whep') this.#meters.whepViewers++
     return peer
   }
 
   remove(peer: StreamPeer): void {
-    this.#all.delete(peer.id)
+    if (!this.#all.delete(peer.id)) return
+    if (peer.via === 'whep') this.#meters.whepViewers--
     this.#others.delete(peer.id)
     this.#seats.delete(peer)
     if (peer.resource !== undefined) this.#byResource.delete(peer.resource)
@@ -68,11 +78,18 @@ export class StreamPeers {
   }
 
   clear(): void {
+    this.#meters.whepViewers -= this.count('whep')
     this.#all.clear()
     this.#others.clear()
     this.#byResource.clear()
     this.#holds.clear()
     this.#seats.clear()
+  }
+
+  count(via: PeerVia): number {
+    let count = 0
+    for (const peer of this.#all.values()) if (peer.via === via) count++
+    return count
   }
 
   /** Of a user, those that are no sessions. */
@@ -98,6 +115,10 @@ export class StreamPeers {
   /** Whoever publishes on a line, and on both when it is the same. */
   publishers(): StreamPeer[] {
     return [...new Set([...this.#holds.values()].map(({ peer }) => peer))]
+  }
+
+  linesOf(peer: StreamPeer): LineName[] {
+    return [...this.#holds].flatMap(([line, hold]) => (hold.peer === peer ? [line] : []))
   }
 
   /** One more thing on a line; whoever held it before has been asked to go. */

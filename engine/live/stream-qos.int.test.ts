@@ -44,6 +44,23 @@ it('adds up a minute, tells plugins, and raises the alarm above half a percent',
   expect(sampled).toHaveLength(1)
 })
 
+it.each([
+  [300, 0],
+  [301, 1],
+])('%i ms of a minute of 60,000 ms: %i alarms', async (stallMs, alarms) => {
+  const before = await metric('alerts')
+  const viewer = await engine.connect()
+  await viewer.ok('room.join', {}, 'demo')
+  for (const stalled of [stallMs - 100, 100]) {
+    clock.advance(30_000)
+    await viewer.ok('stream.report_qos', { windowMs: 30_000, playMs: 30_000, stallMs: stalled }, 'demo')
+  }
+  clock.advance(60_000)
+  await engine.settled()
+  expect(sampled.at(-1)).toMatchObject(['demo', { playMs: 60_000, stallMs, stallBps: 50 }])
+  expect((await metric('alerts')) - before).toBe(alarms)
+})
+
 it('takes one report a second and session, and none that cannot be', async () => {
   const viewer = await engine.connect()
   const report = { windowMs: 10_000, playMs: 10_000, stallMs: 0 }

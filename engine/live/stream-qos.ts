@@ -92,8 +92,15 @@ export class Qos implements Chore {
     const home = this.#home
     const { playMs, stallMs } = minute.sample
     const stallBps = playMs === 0 ? 0 : Math.round((stallMs * 10_000) / playMs)
-    const d: QosSample = { ...minute.sample, stallBps, ...mean('rttMs', minute.rtt), ...mean('lossBps', minute.loss) }
-    if (stallBps > alertBps && playMs >= alertPlayMs) {
+    const d: QosSample = {
+      ...minute.sample,
+      stallBps,
+      ...mean('rttMs', minute.rtt),
+      ...mean('lossBps', minute.loss),
+      ...home.parts.media?.egressOf(home.id),
+    }
+    // Not by the rounded one: 0.504 % is more than half a percent.
+    if (stallMs * 10_000 > playMs * alertBps && playMs >= alertPlayMs) {
       this.#meters.qosAlerts++
       home.parts.log?.warn({ room: home.id, ...d }, 'viewers stall')
     }

@@ -187,7 +187,7 @@ export class Show implements Chore {
   /** Everything in the node is gone, and whoever is still there makes it anew. */
   lost(hint: string): void {
     this.#meters.lost++
-    this.#clear('lost')
+    this.#clear('lost', 'all')
     this.#tell('stream.migrated', { hint })
     this.#endSoon('lost', lostMsMax)
   }
@@ -198,14 +198,15 @@ export class Show implements Chore {
     this.#home.rearm()
   }
 
-  /** `by`: who ended it, when somebody did. */
-  end(reason: StopReason, by = byEngine): void {
-    this.#clear(reason, by.hops)
+  /** `by`: who ended it, when somebody did. `all`: guests on the mic too. */
+  end(reason: StopReason, by = byEngine, what: MediaTrackShape['source'] | 'all' = 'main'): void {
+    this.#clear(reason, what, by.hops)
     if (this.isLive) this.#stop(reason, by)
   }
 
-  #clear(reason: string, hops = 0): void {
-    for (const track of [...this.#tracks.values()]) this.#unpublish(track, reason, hops)
+  #clear(reason: string, what: MediaTrackShape['source'] | 'all', hops = 0): void {
+    const over = [...this.#tracks.values()].filter(({ source }) => what === 'all' || source === what)
+    for (const track of over) this.#unpublish(track, reason, hops)
     if (this.#lines.length > 0) this.#onLines([], undefined)
   }
 
@@ -215,7 +216,7 @@ export class Show implements Chore {
     this.#tell('stream.stopped', { reason }, by)
   }
 
-  /** Who is still on after the end of a show (a guest on the mic): their transports are gone. */
+  /** After a cut: transports are gone, of whoever may still watch or be heard too. */
   migrated(hint: string): void {
     this.#tell('stream.migrated', { hint })
   }

@@ -8,6 +8,7 @@ import { accept, type Call, refusal, refuse } from '../room/call.ts'
 import type { Home } from '../room/home.ts'
 import type { Stream } from './stream.ts'
 import type { PeerVia, StreamPeer } from './stream-peers.ts'
+import type { Publishing } from './stream-publishing.ts'
 
 export interface WhipAsk {
   sdp: string
@@ -36,15 +37,15 @@ export class StreamSignals {
   whip(call: Call): void {
     const feed = this.#lineOf(call)
     if ('ok' in feed) return call.answer(feed)
-    this.#stream.guardedPublish(call, { kind: 'video', source: 'virtual', feed }, (ruled) =>
+    this.#stream.publishing.guarded(call, { kind: 'video', source: 'virtual', feed }, (ruled) =>
       this.#stream.opened(ruled, () => this.#openWhip(ruled)),
     )
   }
 
   /** The show alone: guests on the mic publish over their session, which can be muted and ended by their seat. */
-  #lineOf({ actor, d }: Call): ReturnType<Stream['feedOf']> {
+  #lineOf({ actor, d }: Call): ReturnType<Publishing['feedOf']> {
     const { line } = d as WhipAsk
-    const feed = this.#stream.feedOf(actor, { source: 'virtual', ...(line === undefined ? {} : { line }) })
+    const feed = this.#stream.publishing.feedOf(actor, { source: 'virtual', ...(line === undefined ? {} : { line }) })
     return 'of' in feed && feed.of === 'seat' ? refusal('stream.denied', { msg: 'Guests on the mic publish in the room.' }) : feed
   }
 
@@ -56,7 +57,7 @@ export class StreamSignals {
     if ('ok' in feed) return call.answer(feed)
     const peer = this.#newPeer(call, 'whip', feed.of === 'line' ? feed.line : `seat${feed.seatNo}`, whipPerUserMax)
     if (!peer) return
-    const taken = stream.claim(feed, peer)
+    const taken = stream.publishing.claim(feed, peer)
     if (taken) {
       stream.peers.remove(peer)
       return call.answer(taken)

@@ -1,5 +1,8 @@
 /** The picture of a room, by a real node with real workers, and ffmpeg where something must be seen. */
 import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { audioJson, dtlsJson, mediaReady, sendPicture, transportOf, until, videoJson } from '../media/fixtures/client.ts'
@@ -122,11 +125,66 @@ describe('a show', () => {
     await owner.ok('stream.stop', {}, room)
     expect((await viewer.next('stream.stopped')).d).toEqual({ reason: 'ended' })
     expect(viewer.of('stream.unpublished')).toHaveLength(2)
-    await viewer.next('stream.migrated')
-    expect(viewer.of('stream.consumer_closed')).toEqual([])
     const { stream: after } = await (await engine.connect()).ok('room.join', {}, room)
     expect(after).toEqual({ state: 'off', tracks: [], lines: [], degradeLevel: 0 })
-    expect(await isCut(room)).toBe(true)
+    expect(await described(room)).toMatchObject({ tracks: [] })
+    expect((await owner.refused('stream.stop', {}, room)).code).toBe('room.bad_state')
+
+    // The next show plays where the last one did.
+    await goLive(owner, room)
+    await viewer.next('stream.started')
+    const next = await viewer.next(({ t, d }) => t === 'stream.published' && d.track.kind === 'video')
+    await viewer.ok('stream.play', { trackId: next.d.track.id, transportId }, room)
+    for (const t of ['stream.migrated', 'stream.transport_closed', 'stream.consumer_closed']) expect(viewer.of(t)).toEqual([])
+  })
+
+  it('is stopped while its lines are on their way, and leaves nobody behind', async () => {
+    const { room, owner } = await stage()
+    const transportId = await transportOf(owner, room, 'send')
+    const sound = { transportId, kind: 'audio', source: 'mic', rtpJson: audioJson(71), line: 'backup' }
+    await owner.ok('stream.publish', sound, room)
+    const [ingest] = await Promise.all([owner.call('stream.open_ingest', {}, room), owner.ok('stream.stop', {}, room)])
+    if (!ingest.ok) expect(ingest.err.code).toBe('stream.gone')
+    // The transport is good for more, and both lines are free.
+    await until('the line to be free', async () => (await lineOf(room, 'backup')) === 'idle')
+    await owner.ok('stream.publish', { ...sound, rtpJson: audioJson(72) }, room)
+    await owner.ok('stream.open_ingest', {}, room)
+    const { status, body } = await engine.admin('GET', `/rooms/${room}/stream`)
+    expect([status, body.publishers.map(({ via, lines }: { via: string; lines: string[] }) => [via, ...lines]).sort()]).toEqual([
+      200,
+      [
+        ['rtp', 'primary'],
+        ['session', 'backup'],
+      ],
+    ])
+  })
+
+  it('is as it is now for whoever comes back, whatever they missed of it', async () => {
+    const { room, owner } = await stage()
+    const first = await goLive(owner, room)
+    const viewer = await enter(room)
+    await goLive(owner, room, 'backup')
+    await owner.next(
+      ({ t, d }) => t === 'stream.lines_changed' && d.lines.every(({ state }: { state: string }) => state === 'up'),
+    )
+    const { epoch, seq } = await owner.ok('room.join', {}, room)
+    viewer.drop()
+    first.child.kill('SIGKILL')
+    await until('the switch', () => {
+      const { line, lines } = engine.homes.find(room)?.stream() ?? {}
+      return line === 'backup' && lines?.some(({ state }) => state === 'down')
+    })
+    const back = async () => {
+      const client = await engine.connect()
+      return client.ok('room.join', { resume: { epoch, seq } }, room)
+    }
+    const switched = await back()
+    expect(switched).toMatchObject({ resumed: true, stream: { state: 'live', line: 'backup' }, mic: { waiting: 0 } })
+    expect(switched.stream.tracks).toHaveLength(2)
+    expect(switched.stream.lines).toContainEqual(expect.objectContaining({ line: 'primary', state: 'down' }))
+    expect(switched.me).toMatchObject({ anonymous: true })
+    await owner.ok('stream.stop', {}, room)
+    expect(await back()).toMatchObject({ resumed: true, stream: { state: 'off', tracks: [], lines: [] } })
   })
 
   it('changes its line when the first falls silent, and by hand', async () => {
@@ -160,6 +218,52 @@ describe('a show', () => {
     await until('the line to be free', async () => (await lineOf(room, 'backup')) === 'idle')
     expect((await owner.refused('stream.unpublish', { producerId }, room)).code).toBe('stream.gone')
     expect(ownerId).not.toBe('')
+  })
+})
+
+describe('a picture by RTP', () => {
+  it('in the codec that is asked for, and none that does not go with the other line', async () => {
+    const { room, owner } = await stage()
+    const ask = async (d: object) => JSON.parse((await owner.ok('stream.open_ingest', d, room)).ingestJson)
+    const h264 = await ask({})
+    expect([h264.video.codec, h264.ffmpeg.includes('libx264')]).toEqual(['h264', true])
+    const vp8 = await ask({ codec: 'vp8' })
+    expect([vp8.video.codec, vp8.ffmpeg.includes('libvpx')]).toEqual(['vp8', true])
+    expect(vp8.videoPort).not.toBe(h264.videoPort)
+    expect((await ask({ codec: 'vp8' })).videoPort).toBe(vp8.videoPort)
+
+    children.push(sendPicture(vp8))
+    await owner.next('stream.started')
+    const { rtpJson } = await owner.ok('stream.get_capabilities', {}, room)
+    const device = JSON.parse(rtpJson)
+    const plays = async (mimeType: string) => {
+      const viewer = await enter(room)
+      const codecs = device.codecs.filter(
+        (one: { kind: string; mimeType: string }) => one.kind === 'audio' || one.mimeType === mimeType,
+      )
+      const of = { direction: 'recv', rtpJson: JSON.stringify({ ...device, codecs }) }
+      const { transportId } = await viewer.ok('stream.create_transport', of, room)
+      const picture = await until('the picture', async () => {
+        const { stream } = await viewer.ok('room.join', {}, room)
+        return stream.tracks.find(({ kind }: { kind: string }) => kind === 'video')
+      })
+      const played = await viewer.call('stream.play', { trackId: picture.id, transportId }, room)
+      return played.ok || played.err.code
+    }
+    expect([await plays('video/VP8'), await plays('video/H264')]).toEqual([true, 'stream.codec'])
+
+    // Beside it H264 is none; what is open stays open, with either.
+    const refused = await owner.refused('stream.open_ingest', { line: 'backup' }, room)
+    expect(refused).toMatchObject({ code: 'stream.codec', d: { hint: expect.stringContaining('VP8') } })
+    const backup = await ask({ line: 'backup', codec: 'vp8' })
+    expect((await owner.refused('stream.open_ingest', { line: 'backup', codec: 'h264' }, room)).code).toBe('stream.codec')
+    expect((await ask({ line: 'backup', codec: 'vp8' })).videoPort).toBe(backup.videoPort)
+    expect((await owner.refused('stream.open_ingest', { codec: 'h265' }, room)).code).toBe('request.invalid')
+    // It has one picture, and there is nothing to select.
+    expect(await owner.refused('stream.select_source', { producerId: 'none' }, room)).toMatchObject({
+      code: 'stream.bad_params',
+      d: { hint: expect.stringContaining('stream.switch_line') },
+    })
   })
 })
 
@@ -339,6 +443,30 @@ describe('what ends a right ends its media', () => {
     }
   })
 
+  it('a cut holds over a restart, and until somebody lifts it', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'livehouse-cut-'))
+    const options = { dataDir, media: true, mediaWorkers: 1, logLevel: 'error' } as const
+    let own = await startTestEngine(options)
+    try {
+      const cut = (banMs: number) => own.admin('POST', '/rooms/demo/stream:cut', { reason: 'test', banMs })
+      expect((await cut(600_000)).status).toBe(200)
+      await own.stop()
+      own = await startTestEngine(options)
+      await mediaReady(own)
+      const owner = await own.connect({ token: await own.token('demo_owner') })
+      await owner.ok('room.join', {}, 'demo')
+      expect((await owner.refused('stream.open_ingest', {}, 'demo')).code).toBe('room.live_banned')
+      const { liveBan } = (await own.admin('GET', '/rooms/demo/stream')).body
+      expect(liveBan).toMatchObject({ reason: 'test', by: 'operator', untilAt: liveBan.at + 600_000 })
+      await cut(0)
+      expect((await own.admin('GET', '/rooms/demo/stream')).body.liveBan).toBeUndefined()
+      await owner.ok('stream.open_ingest', {}, 'demo')
+    } finally {
+      await own.stop()
+      await rm(dataDir, { recursive: true, force: true })
+    }
+  })
+
   it('a plugin that may', async () => {
     const { room, owner } = await stage()
     const { child } = await goLive(owner, room)
@@ -380,4 +508,21 @@ describe('what ends a right ends its media', () => {
       return (await again.refused('room.join', {}, room)).code === 'room.kicked'
     })
   })
+})
+
+it('a show is stopped all the same while its workers die', async () => {
+  const { room, owner } = await stage()
+  const viewer = await enter(room)
+  await goLive(owner, room)
+  await viewer.next('stream.started')
+  const { workers = [] } = (await engine.media?.request('node.describe', {})) ?? {}
+  for (const { pid } of workers) process.kill(pid, 'SIGKILL')
+  await owner.ok('stream.stop', {}, room)
+  expect((await viewer.next('stream.stopped')).d).toEqual({ reason: 'ended' })
+  expect((await viewer.ok('room.join', {}, room)).stream).toMatchObject({
+    state: expect.stringMatching(/off|unavailable/),
+    tracks: [],
+  })
+  await mediaReady(engine)
+  await until('another show to begin', async () => (await owner.call('stream.open_ingest', {}, room)).ok)
 })

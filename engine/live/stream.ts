@@ -1,8 +1,9 @@
 /**
  * The picture and sound of a room: `stream.*` as clients say it, checked here, done by the media node.
  *
- *     stream.publish -> joined, open, rights -> guards -> the line is claimed -> `producer.open` of the node -> answer
+ *     stream.publish -> rights, guards, a line or a seat, the node (`stream-publishing.ts`) -> answer
  *     the node tells `track.opened` -> the room hears `stream.started`, `stream.published` (`stream-show.ts`)
+ *     stream.play    -> a consumer of the node, on a transport of this session
  *
  * A peer of the node is one session (its sid), or one client of WHIP, WHEP or RTP (`stream-signals.ts`). Nothing that a plugin, a ban or
  * a closed room can have changed while somebody waited is taken for granted: it is asked again before the node is. The node's room is
@@ -10,20 +11,17 @@
  * the node, in the same turn.
  */
 import type { CommandInput } from '../../schemas/messages.ts'
-import type { Feed, LineName, Media, SfuAnswer, SfuAsk, SfuEvent, SfuRequest } from '../../schemas/sfu.ts'
+import type { Media, SfuAnswer, SfuAsk, SfuEvent, SfuRequest } from '../../schemas/sfu.ts'
 import { subjects } from '../../schemas/subjects.ts'
-import { type Actor, accept, type Call, refusal, refuse, type UserEventHead } from '../room/call.ts'
+import { accept, type Call, refuse, type UserEventHead } from '../room/call.ts'
 import type { Chore, Home } from '../room/home.ts'
 import { may } from '../room/rights.ts'
-import { ffmpegArguments } from './ingest-arguments.ts'
-import type { SeatStage } from './media.ts'
 import { jsonObject } from './stream-json.ts'
-import { NodeRoom, type Refused } from './stream-node.ts'
+import { NodeRoom } from './stream-node.ts'
 import { type StreamPeer, StreamPeers } from './stream-peers.ts'
+import { Publishing } from './stream-publishing.ts'
 import { Qos } from './stream-qos.ts'
 import { type Cause, Show, type StopReason } from './stream-show.ts'
-
-export type Publishing = CommandInput<'stream.publish'>
 
 const emptyMsMax = 60_000
 /** After a cut: a client that reconnects by itself does so within seconds. */
@@ -32,17 +30,20 @@ const cutBanMsDefault = 30_000
 export class Stream implements Chore {
   readonly show: Show
   readonly qos: Qos
-  readonly peers = new StreamPeers()
+  readonly peers: StreamPeers
   readonly node: NodeRoom
-  /** Set by whoever keeps the seats. */
-  seats: SeatStage | undefined
+  readonly publishing: Publishing
   readonly #home: Home
   #emptyAt: number | undefined
-  #liveBannedUntil = 0
 
   constructor(home: Home) {
     this.#home = home
+    this.peers = new StreamPeers(home.parts.meters.stream)
     this.node = new NodeRoom({ home, peers: this.peers, level: () => this.show.roomLevel })
+    this.publishing = new Publishing({
+      ...{ home, peers: this.peers, node: this.node },
+      closePeer: (peer, reason) => this.closePeer(peer, reason),
+    })
     this.show = new Show(home, home.parts.media, (peerId) => this.peers.get(peerId)?.userId)
     this.qos = new Qos(home)
     for (const chore of [this.show, this.qos]) home.addChore(chore)
@@ -58,7 +59,7 @@ export class Stream implements Chore {
     const { direction, rtpJson } = call.d as CommandInput<'stream.create_transport'>
     const rtpCapabilities = rtpJson === undefined ? undefined : jsonObject(rtpJson)
     if (rtpJson !== undefined && !rtpCapabilities) return this.#refuseJson(call, 'rtpJson')
-    const mayNot = direction === 'send' ? this.#mayNotSend(call.actor) : undefined
+    const mayNot = direction === 'send' ? this.publishing.mayNotSend(call.actor) : undefined
     if (mayNot) return call.answer(mayNot)
     this.#whenOpen(call, () => {
       const peer = this.#peerOf(call, true)
@@ -86,147 +87,17 @@ export class Stream implements Chore {
     }))
   }
 
-  // ------------------------------------------------------------------ publishing
+  // ------------------------------------------------------------------ publishing (`stream-publishing.ts`)
 
   publish(call: Call): void {
-    const d = call.d as Publishing
-    const rtpParameters = jsonObject(d.rtpJson)
+    const { rtpJson } = call.d as CommandInput<'stream.publish'>
+    const rtpParameters = jsonObject(rtpJson)
     if (!rtpParameters) return this.#refuseJson(call, 'rtpJson')
-    const feed = this.feedOf(call.actor, d)
-    if ('ok' in feed) return call.answer(feed)
-    if (!this.#peerOf(call)) return refuse(call, 'stream.gone', { msg: 'Make a transport first.' })
-    this.guardedPublish(call, { kind: d.kind, source: d.source, feed }, (ruled) => this.#publish(ruled, rtpParameters))
-  }
-
-  /** Guards know the command by its name, however the media comes in. */
-  guardedPublish(
-    call: Call,
-    { kind, source, feed }: Pick<Publishing, 'kind' | 'source'> & { feed: Feed },
-    then: (ruled: Call) => void,
-  ): void {
-    const where = feed.of === 'line' ? { line: feed.line } : { seatNo: feed.seatNo }
-    this.#home.guarded({ ...call, t: 'stream.publish' }, { kind, source, ...where }, then)
-  }
-
-  #publish(call: Call, rtpParameters: Media): void {
-    const { kind, transportId: transport, ...d } = call.d as Publishing
-    // Guards took their time.
-    const feed = this.feedOf(call.actor, { ...d, kind })
-    if ('ok' in feed) return call.answer(feed)
-    const peer = this.#peerOf(call)
-    if (!peer) return refuse(call, 'stream.gone')
-    const taken = this.claim(feed, peer)
-    if (taken) return call.answer(taken)
-    this.#replace(peer, kind, feed)
-    const release = () => this.unclaim(feed, peer)
-    this.node.request(
-      { call, peer, onRefused: release },
-      'producer.open',
-      { ...this.node.of(peer), transport, kind, rtpParameters, feed },
-      ({ producer }) => {
-        this.peers.opened(peer, producer, { kind, feed })
-        if (feed.of === 'seat') this.seats?.onSeatOpened({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId: producer })
-        accept(call, { producerId: producer })
-      },
-    )
-  }
-
-  /** The same thing again from the same place: a camera that was changed, a page that forgot. */
-  #replace(peer: StreamPeer, kind: string, feed: Feed): void {
-    const key = JSON.stringify(feed)
-    for (const [producer, old] of [...peer.producers])
-      if (old.kind === kind && JSON.stringify(old.feed) === key) this.#closeProducer(peer, producer)
-  }
-
-  /** What this user would feed, or why they may not. */
-  feedOf(
-    actor: Actor,
-    { line, source, kind }: Pick<Publishing, 'line' | 'source'> & Partial<Pick<Publishing, 'kind'>>,
-  ): Feed | Refused {
-    const refused = this.#mayNotBeLive(actor)
-    if (refused) return refused
-    const seatNo = line === undefined ? this.seats?.mayPublishSeat(actor.userId, kind) : undefined
-    if (seatNo !== undefined) return { of: 'seat', seatNo }
-    if (!may(this.#home.ranksOf(actor.userId), 'publish')) return refusal('stream.denied')
-    return { of: 'line', line: line ?? 'primary', source }
-  }
-
-  #mayNotSend(actor: Actor): Refused | undefined {
-    const isOnSeat = this.seats?.mayPublishSeat(actor.userId) !== undefined
-    if (!isOnSeat && !may(this.#home.ranksOf(actor.userId), 'publish')) return refusal('stream.denied')
-    return this.#mayNotBeLive(actor)
-  }
-
-  #mayNotBeLive({ userId }: Actor): Refused | undefined {
-    const home = this.#home
-    const closed = this.node.closedFor()
-    if (closed) return closed
-    const ban = home.banOf(userId)
-    if (ban) return refusal('room.kicked', { d: { untilAt: ban.untilAt } })
-    if (this.#liveBannedUntil > home.now()) return refusal('room.live_banned', { d: { untilAt: this.#liveBannedUntil } })
-    return undefined
-  }
-
-  /** A line has one publisher. The same user takes it over from themselves: a second tab, a reconnect, another program. */
-  claim(feed: Feed, peer: StreamPeer): Refused | undefined {
-    if (feed.of === 'seat') return undefined
-    const holder = this.peers.holder(feed.line)
-    if (holder && holder !== peer) {
-      if (holder.userId !== peer.userId) return refusal('stream.line_taken')
-      this.#home.parts.meters.stream.takeovers++
-      this.closePeer(holder, 'taken_over')
-    }
-    this.peers.claim(feed.line, peer)
-    return undefined
-  }
-
-  unclaim(feed: Feed, peer: StreamPeer): void {
-    if (feed.of === 'line') this.peers.release(feed.line, peer)
+    this.publishing.publish(call, rtpParameters, () => this.#peerOf(call))
   }
 
   unpublish(call: Call): void {
-    const { producerId } = call.d as CommandInput<'stream.unpublish'>
-    const peer = this.#peerOf(call)
-    if (!peer?.producers.has(producerId)) return refuse(call, 'stream.gone')
-    this.#closeProducer(peer, producerId)
-    accept(call, {})
-  }
-
-  #closeProducer(peer: StreamPeer, producer: string): void {
-    this.node.tell('producer.close', { ...this.node.of(peer), producer })
-    this.#onProducerClosed(peer, producer)
-  }
-
-  #onProducerClosed(peer: StreamPeer, producerId: string): void {
-    const closed = this.peers.closed(peer, producerId)
-    if (closed?.feed.of !== 'seat') return
-    const { kind, feed } = closed
-    this.seats?.onSeatClosed({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId })
-  }
-
-  openIngest(call: Call): void {
-    const { line = 'primary' } = call.d as CommandInput<'stream.open_ingest'>
-    const what = { kind: 'video', source: 'virtual', line } as const
-    const feed = this.feedOf(call.actor, what)
-    if ('ok' in feed) return call.answer(feed)
-    this.guardedPublish(call, { ...what, feed }, (ruled) => this.opened(ruled, () => this.#openIngest(ruled, line)))
-  }
-
-  #openIngest(call: Call, line: LineName): void {
-    const { userId } = call.actor
-    const feed = this.feedOf(call.actor, { source: 'virtual', line })
-    if ('ok' in feed) return call.answer(feed)
-    const known = this.peers.ingestOf(userId, line)
-    const peer = known ?? this.peers.add(`rtp_${line}_${this.#home.newId()}`, userId, 'rtp')
-    const taken = known ? undefined : this.claim(feed, peer)
-    if (taken) {
-      this.peers.remove(peer)
-      return call.answer(taken)
-    }
-    const onRefused = () => this.closePeer(peer, 'refused')
-    this.node.request({ call, peer, onRefused }, 'ingest.open', { ...this.node.of(peer), line }, (ingest) =>
-      accept(call, { ingestJson: JSON.stringify({ ...ingest, ffmpeg: ffmpegArguments(ingest) }) }),
-    )
+    this.publishing.unpublish(call, this.#peerOf(call))
   }
 
   // ------------------------------------------------------------------ playing
@@ -273,19 +144,7 @@ export class Stream implements Chore {
   }
 
   selectSource(call: Call): void {
-    if (!this.#maySteer(call)) return
-    const { producerId } = call.d as CommandInput<'stream.select_source'>
-    const peer = this.peers.publishers().find(({ producers }) => producers.has(producerId))
-    const feed = peer?.producers.get(producerId)?.feed
-    if (!peer || feed?.of !== 'line') return refuse(call, 'stream.gone')
-    this.node.request({ call, peer }, 'producer.select', { ...this.node.of(peer), producer: producerId }, () => {
-      const home = this.#home
-      const { userId } = call.actor
-      home.decide(
-        home.event('stream.source_selected', { producerId, source: feed.source }, { actor: userId, hops: call.hops }),
-        () => accept(call, {}),
-      )
-    })
+    if (this.#maySteer(call)) this.publishing.select(call)
   }
 
   stop(call: Call): void {
@@ -296,8 +155,14 @@ export class Stream implements Chore {
     const reason = !isOwners && scope.includes('operator') ? 'operator' : 'ended'
     if (!this.show.isLive && this.peers.publishers().length === 0)
       return refuse(call, 'room.bad_state', { msg: 'Nothing is streamed.' })
-    this.#end(reason, by)
-    accept(call, {})
+    // Lines are free at once; what of them is on its way is refused.
+    for (const peer of this.peers.publishers()) if (peer.via !== 'session') this.peers.remove(peer)
+    this.node.endShow(call, (isEnded) => {
+      if (isEnded) this.show.end(reason, by)
+      else this.#end(reason, by)
+      this.#considerEmpty()
+      accept(call, {})
+    })
   }
 
   #maySteer(call: Call): boolean {
@@ -306,15 +171,21 @@ export class Stream implements Chore {
     return isAllowed
   }
 
-  /** By an operator or a plugin: nothing of this room is heard or seen any more, and nobody goes live again for `banMs`. */
+  /**
+   * By an operator or a plugin: nothing of this room is heard or seen any more, and nobody goes live again for `banMs`; 0 lifts a ban.
+   * Media ends and the ban holds in this turn, whatever the disk says; what is answered is on it.
+   */
   cut(call: Call): void {
     const { banMs = cutBanMsDefault, reason = '' } = call.d as { banMs?: number; reason?: string }
-    this.#liveBannedUntil = this.#home.now() + banMs
-    const { meters, log } = this.#home.parts
+    const home = this.#home
+    const [by, at] = [call.actor.userId, home.now()]
+    const { meters, log } = home.parts
     meters.stream.cuts++
-    log?.warn({ room: this.#home.id, by: call.actor.userId, banMs, reason }, 'the picture of a room was cut')
-    this.#end('operator', { actor: call.actor.userId, hops: call.hops })
-    accept(call, {})
+    log?.warn({ room: home.id, by, banMs, reason }, 'the picture of a room was cut')
+    const liveBan = banMs > 0 ? { untilAt: at + banMs, reason, by, at } : undefined
+    home.liveBan = liveBan
+    this.#end('operator', { actor: by, hops: call.hops })
+    home.change(call, () => ({ changes: [{ kind: 'live_ban.put', liveBan }], events: [] }))
   }
 
   degrade(call: Call): void {
@@ -328,12 +199,24 @@ export class Stream implements Chore {
     else this.node.request({ call }, 'node.degrade', { ...this.node.room, level }, done)
   }
 
-  /** All that is in the node's room goes; guests on the mic come back by themselves. */
+  /** All that is in the node's room goes; whoever may still be heard or watch comes back by themselves. */
   #end(reason: StopReason, by: Cause): void {
-    const others = this.peers.size - this.peers.publishers().length
+    const wasInUse = this.peers.size > 0
     this.#closeRoom()
-    this.show.end(reason, by)
-    if (others > 0 && (reason === 'ended' || reason === 'operator')) this.show.migrated(reason)
+    this.show.end(reason, by, 'all')
+    if (wasInUse && (reason === 'ended' || reason === 'operator')) this.show.migrated(reason)
+  }
+
+  /** For operators: the show with what viewers need not know. */
+  describe(call: Call): void {
+    const home = this.#home
+    const { liveBan } = home
+    const publishers = this.peers.publishers().map((peer) => {
+      const { userId, via } = peer
+      return { userId, via, lines: this.peers.linesOf(peer) }
+    })
+    const banned = liveBan && liveBan.untilAt > home.now() ? { liveBan } : {}
+    accept(call, { ...this.show.info, publishers, whepViewers: this.peers.count('whep'), ...banned })
   }
 
   // ------------------------------------------------------------------ what the node tells
@@ -358,7 +241,7 @@ export class Stream implements Chore {
   #onProducerGone({ peer: id, producer }: Extract<SfuEvent, { t: 'producer.closed' }>): void {
     const peer = this.peers.get(id)
     // Of RTP we never knew its name: the node closes and opens those by itself, and the line stays that peer's.
-    if (peer) this.#onProducerClosed(peer, producer)
+    if (peer) this.publishing.closed(peer, producer)
   }
 
   /** That its track ended everybody hears from the room. */
@@ -394,7 +277,7 @@ export class Stream implements Chore {
   closePeer(peer: StreamPeer, reason: string): void {
     if (!this.peers.has(peer)) return
     this.node.tell('peer.close', this.node.of(peer))
-    for (const producer of [...peer.producers.keys()]) this.#onProducerClosed(peer, producer)
+    for (const producer of [...peer.producers.keys()]) this.publishing.closed(peer, producer)
     this.peers.remove(peer)
     for (const transportId of peer.transports.keys()) this.#tellUser(peer, 'stream.transport_closed', { transportId, reason })
     this.#considerEmpty()
@@ -427,7 +310,7 @@ export class Stream implements Chore {
   /** What the mic needs: a guest who may no longer be heard. */
   closeSeat(seatNo: number, userId: string): void {
     for (const { peer, producerId } of this.peers.onSeat(seatNo))
-      if (peer.userId === userId) this.#closeProducer(peer, producerId)
+      if (peer.userId === userId) this.publishing.close(peer, producerId)
   }
 
   /** The guest sits elsewhere; what they publish goes on. */
@@ -453,7 +336,8 @@ export class Stream implements Chore {
     this.peers.clear()
     for (const peer of peers)
       for (const [producerId, { kind, feed }] of peer.producers)
-        if (feed.of === 'seat') this.seats?.onSeatClosed({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId })
+        if (feed.of === 'seat')
+          this.publishing.seats?.onSeatClosed({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId })
   }
 
   #considerEmpty(): void {

@@ -201,8 +201,15 @@ describe('WHEP', () => {
     expect(await opened.text()).toContain('a=sendonly')
     const resource = opened.headers.get('location') as string
     expect(resource).toMatch(new RegExp(`^/whep/${room}/`))
+    const viewers = async () => {
+      const page = await (await fetch(new URL('/metrics', engine.adminUrl))).text()
+      const { whepViewers } = (await engine.admin('GET', `/rooms/${room}/stream`)).body
+      return [whepViewers, Number(/^livehouse_stream_whep_viewers (\S+)$/m.exec(page)?.[1])]
+    }
+    expect(await viewers()).toEqual([1, 1])
     expect(await statusOf(resource, { method: 'DELETE', token: await engine.token('stranger') })).toBe(403)
     expect(await statusOf(resource, { method: 'DELETE' })).toBe(200)
+    expect(await viewers()).toEqual([0, 0])
 
     const ann = await engine.token('ann')
     const anns = await ask(`/whep/${room}`, { body: offers.chromiumViewer, token: ann })
@@ -215,7 +222,10 @@ describe('WHEP', () => {
     const members = await ask(`/whep/${room}`, { body: offers.chromiumViewer })
     isRefusing = false
     expect([members.status, (await members.json()).title]).toEqual([403, 'x.gate.members_only'])
+    expect((await ask(`/whep/${room}`, { body: offers.chromiumViewer })).status).toBe(201)
+    expect(await viewers()).toEqual([1, 1])
     await owner.ok('room.close', {}, room)
+    expect(await viewers()).toEqual([0, 0])
     expect(await statusOf(`/whep/${room}`, { body: offers.chromiumViewer })).toBe(409)
   })
 

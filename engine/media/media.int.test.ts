@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { packageRoot } from '../base/package.ts'
 import { programEntry } from '../base/worker-entry.ts'
@@ -50,10 +51,20 @@ it('is told about to viewers, operators and Prometheus', async () => {
   const { status, body } = await engine.admin('GET', '/media')
   expect(status).toBe(200)
   expect(body).toMatchObject({ state: { is: 'ready' }, degradeLevel: 0, roomsTotal: 1, workers: [{ rooms: 1 }] })
-  expect(body.rooms[0]).toMatchObject({ room: 'demo', peers: 1 })
+  expect(body.rooms[0]).toMatchObject({ room: 'demo', peers: 1, links: 0 })
+  await until('operators to see what the node told', async () => {
+    const [shown] = (await engine.admin('GET', '/media')).body.rooms
+    return isDeepStrictEqual(shown, media.sample.rooms[0])
+  })
   expect(await metric('livehouse_media_ready')).toBe(1)
   expect(await metric('livehouse_media_rooms')).toBe(1)
-  expect(await metric('livehouse_media_ingress_bps')).toBeGreaterThanOrEqual(0)
+  const gauges = ['workers', 'worker_cpu_bps', 'worker_cpu_bps_max', 'transports', 'consumers', 'links', 'requests_under_way']
+  const traffic = ['egress_bps', 'egress_bps_peak', 'ingress_bps']
+  const totals = ['node_deaths_total', 'worker_deaths_total', 'bitrate_cuts_total']
+  for (const name of [...gauges, ...traffic, ...totals])
+    expect([name, (await metric(`livehouse_media_${name}`)) >= 0]).toEqual([name, true])
+  for (const name of ['failovers', 'takeovers', 'cuts', 'lost'])
+    expect([name, await metric(`livehouse_stream_${name}_total`)]).toEqual([name, 0])
   expect(await metric('livehouse_media_requests_total{outcome="answered"}')).toBeGreaterThan(0)
 })
 

@@ -15,7 +15,7 @@ import type { FromSfu, NodeState, RoomSample, SfuAnswer, SfuAsk, SfuEvent, SfuRe
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { IceServer } from '../config.ts'
-import { type MediaNode, MediaProblem } from '../live/media.ts'
+import { type Egress, type MediaNode, MediaProblem } from '../live/media.ts'
 import { NodeProcess } from './node-process.ts'
 
 export interface MediaParts {
@@ -32,7 +32,10 @@ export interface MediaCounts {
   /** Turned away here: the node was not ready, or too much was under way. */
   unsent: number
   workerDeaths: number
+  /** Sounds and pictures that were ended because their publisher sent far more than it may. */
+  bitrateCuts: number
 }
+export type RoomTraffic = RoomSample & Egress
 interface Pending {
   name: SfuRequest
   timer: Timer
@@ -43,13 +46,15 @@ interface Pending {
 const requestMsMax = 2_000
 const slowMsMax: Partial<Record<SfuRequest, number>> = { 'room.open': 5_000 }
 const underWayMax = 5_000
+/** A room whose worker died is opened anew by whoever is still there. */
+const keepPeakMs = 60_000
 const silentMsMax = 10_000
 const lookEveryMs = 2_500
 /** Timeouts come by thousands or not at all: one line in this time. */
 const lineEveryMs = 10_000
 
 export class Media implements MediaNode {
-  readonly counts: MediaCounts = { answered: 0, refused: 0, timedOut: 0, unsent: 0, workerDeaths: 0 }
+  readonly counts: MediaCounts = { answered: 0, refused: 0, timedOut: 0, unsent: 0, workerDeaths: 0, bitrateCuts: 0 }
   readonly iceServers: readonly IceServer[]
   readonly #parts: MediaParts
   readonly #process: NodeProcess
@@ -63,7 +68,10 @@ export class Media implements MediaNode {
   #heardAt = 0
   #look: Timer | undefined
   #lineAt = 0
-  #sample: { rooms: readonly RoomSample[]; workers: readonly WorkerSample[] } = { rooms: [], workers: [] }
+  #sample: { rooms: readonly RoomTraffic[]; workers: readonly WorkerSample[] } = { rooms: [], workers: [] }
+  /** Most of each room that is open, whichever worker it was on. */
+  readonly #peaks = new Map<string, { bps: number; seenAt: number }>()
+  #egressBpsPeak = 0
 
   constructor(parts: MediaParts) {
     const { options, clock, log } = parts
@@ -111,8 +119,18 @@ export class Media implements MediaNode {
   }
 
   /** What the node measured last, empty while there is none. */
-  get sample(): { rooms: readonly RoomSample[]; workers: readonly WorkerSample[] } {
+  get sample(): { rooms: readonly RoomTraffic[]; workers: readonly WorkerSample[] } {
     return this.#sample
+  }
+
+  egressOf(id: string): Egress | undefined {
+    const sample = this.#sample.rooms.find(({ room }) => room === id)
+    return sample && { egressBps: sample.egressBps, egressBpsPeak: sample.egressBpsPeak }
+  }
+
+  /** Of all rooms together, since the start. */
+  get egressBpsPeak(): number {
+    return this.#egressBpsPeak
   }
 
   start(): void {
@@ -139,8 +157,13 @@ export class Media implements MediaNode {
     if (this.#pending.size >= underWayMax) throw this.#unsent('stream.no_capacity', 'too many requests are under way')
     const answer = (await new Promise<unknown>((resolve, reject) => this.#send(name, ask, { resolve, reject }))) as SfuAnswer<R>
     if (name === 'room.open') this.#rooms.add((ask as SfuAsk<'room.open'>).room)
-    if (name === 'room.close') this.#rooms.delete((ask as SfuAsk<'room.close'>).room)
+    if (name === 'room.close') this.#closed((ask as SfuAsk<'room.close'>).room)
     return answer
+  }
+
+  #closed(room: string): void {
+    this.#rooms.delete(room)
+    this.#peaks.delete(room)
   }
 
   tell<R extends SfuRequest>(name: R, ask: SfuAsk<R>): void {
@@ -212,6 +235,7 @@ export class Media implements MediaNode {
     if (event.t === 'node.state') return this.#onState(event.state)
     if (event.t === 'sample') return this.#onSample(event)
     if (event.t === 'room.lost') this.#rooms.delete(event.room)
+    if (event.t === 'producer.closed' && event.reason === 'bitrate') this.counts.bitrateCuts++
     this.#emit(event)
   }
 
@@ -233,7 +257,19 @@ export class Media implements MediaNode {
   #onSample({ rooms, workers }: Extract<SfuEvent, { t: 'sample' }>): void {
     const pids = new Set(workers.map(({ pid }) => pid))
     this.counts.workerDeaths += this.#sample.workers.filter(({ pid }) => !pids.has(pid)).length
-    this.#sample = { rooms, workers }
+    this.#sample = { rooms: rooms.map((room) => ({ ...room, egressBpsPeak: this.#peakOf(room) })), workers }
+    this.#egressBpsPeak = Math.max(
+      this.#egressBpsPeak,
+      rooms.reduce((sum, { egressBps }) => sum + egressBps, 0),
+    )
+    const lostAt = this.#parts.clock.now() - keepPeakMs
+    for (const [room, { seenAt }] of this.#peaks) if (seenAt < lostAt) this.#peaks.delete(room)
+  }
+
+  #peakOf({ room, egressBps }: RoomSample): number {
+    const bps = Math.max(egressBps, this.#peaks.get(room)?.bps ?? 0)
+    this.#peaks.set(room, { bps, seenAt: this.#parts.clock.now() })
+    return bps
   }
 
   #onDown(reason: string): void {

@@ -1,7 +1,7 @@
 /** What media exports for Prometheus. Rooms are no labels: their number has no bound; the ones with most traffic are in the admin API. */
 import type { RoomSample, WorkerSample } from '../../schemas/sfu.ts'
 import type { Metrics } from '../base/metrics.ts'
-import type { StreamMeters } from '../live/media.ts'
+import type { MicMeters, StreamMeters } from '../live/media.ts'
 import type { Media, MediaCounts } from './media.ts'
 
 const outcomes = [
@@ -49,20 +49,65 @@ export function exportMedia(metrics: Metrics, media: Media | undefined, meters: 
     workers(({ consumers }) => consumers),
   )
   metrics.gauge(
+    'livehouse_media_links',
+    'Shows of other rooms that rooms can play.',
+    rooms(({ links }) => links),
+  )
+  metrics.gauge(
     'livehouse_media_egress_bps',
     'Bits per second to viewers.',
     rooms(({ egressBps }) => egressBps),
+  )
+  metrics.gauge(
+    'livehouse_media_egress_bps_peak',
+    'Most of it at once since the start; that of each room is in the admin API.',
+    () => media?.egressBpsPeak ?? 0,
   )
   metrics.gauge(
     'livehouse_media_ingress_bps',
     'Bits per second from publishers.',
     rooms(({ ingressBps }) => ingressBps),
   )
+  metrics.total(
+    'livehouse_media_bitrate_cuts_total',
+    'Sounds and pictures that were ended because their publisher sent far more than it may.',
+    () => media?.counts.bitrateCuts ?? 0,
+  )
   metrics.total('livehouse_stream_failovers_total', 'Changes of line that nobody asked for.', () => meters.failovers)
   metrics.total('livehouse_stream_takeovers_total', 'Lines that a user took over from themselves.', () => meters.takeovers)
   metrics.total('livehouse_stream_cuts_total', 'Shows that an operator or a plugin cut.', () => meters.cuts)
   metrics.total('livehouse_stream_lost_total', 'Rooms whose media ended with a worker or the node.', () => meters.lost)
+  metrics.gauge(
+    'livehouse_stream_whep_viewers',
+    'Viewers by WHEP: they have no session, and are not among those online.',
+    () => meters.whepViewers,
+  )
   exportQos(metrics, meters)
+}
+
+/** The mic of all rooms together. */
+export function exportMic(metrics: Metrics, meters: MicMeters): void {
+  metrics.gauge('livehouse_mic_waiting', 'Viewers who wait for the mic.', () => meters.waiting)
+  metrics.gauge('livehouse_mic_invited', 'Invitations to the mic that wait for an answer.', () => meters.invited)
+  metrics.gauge('livehouse_mic_seats', 'Seats that are taken, or kept for somebody.', () => meters.seated)
+  metrics.total('livehouse_mic_applications_total', 'Applications for the mic that found a place.', () => meters.applications)
+  metrics.total('livehouse_mic_invitations_total', 'Invitations to the mic.', () => meters.invitations)
+  metrics.total('livehouse_mic_grants_total', 'Seats given to somebody.', () => meters.grants)
+  metrics.total(
+    'livehouse_mic_applications_timed_out_total',
+    'Applications that no host answered in time.',
+    () => meters.lateApplications,
+  )
+  metrics.total(
+    'livehouse_mic_invitations_timed_out_total',
+    'Invitations that their guest did not answer in time.',
+    () => meters.lateInvitations,
+  )
+  metrics.total(
+    'livehouse_mic_grants_timed_out_total',
+    'Seats that were given, or kept for a lost guest, and not taken up in time.',
+    () => meters.lateGrants,
+  )
 }
 
 function exportQos(metrics: Metrics, meters: StreamMeters): void {

@@ -93,7 +93,7 @@ const start = () =>
       clock,
       plugins: [monetization(), books()],
       payProviders: [bank],
-      log: createLog({ level: 'error', name: 'test', to: { write: (line: string) => void lines.push(line) } }),
+      log: createLog({ level: 'warn', name: 'test', to: { write: (line: string) => void lines.push(line) } }),
     },
   )
 
@@ -185,7 +185,12 @@ describe('bounds of spending', () => {
     ann = await enter('ann', one)
     expect(codeOf(await give(ann, one, 'heart'))).toBe('limit.exceeded')
     clock.advance(1)
-    expect(codeOf(await give(ann, one))).toBe('ok')
+    // The day is new for all of them at once, and has its own bound.
+    const others = await Promise.all(Array.from({ length: 3 }, () => enter('ann', one, other)))
+    const next = await Promise.all([ann, ...others].flatMap((each) => Array.from({ length: 7 }, () => give(each, one))))
+    expect(next.filter((reply) => reply.ok)).toHaveLength(16)
+    for (const reply of next) if (!reply.ok) expect(reply.err).toMatchObject({ d: { max: 500, resetAt: midnight + dayMs } })
+    expect(await purse('ann')).toEqual([10_000 - 500 - 480, 0])
     await soundBooks()
   })
 
@@ -520,15 +525,38 @@ it('an audit that finds something stops recharges and what is taken back, and no
   const metric = async () => /^livehouse_payments_open (\d)$/m.exec(await engine.metrics.text())?.[1]
   expect([await metric(), desk().isPaymentsOpen()]).toEqual(['1', true])
 
-  const file = new Database(join(dataDir, 'ledger.db'), { timeout: 5_000 })
-  file.prepare(`UPDATE balances_ SET debits = debits + 1, credits = credits + 1 WHERE account = 'plat.deferred'`).run()
-  file.close()
-  while (ledger().audit.state.broken === 0) {
-    await clock.advanceAsync(1_000)
-    await ledger().reads.lastPos() // behind the step of the audit
+  const spoil = (by: number) => {
+    const file = new Database(join(dataDir, 'ledger.db'), { timeout: 5_000 })
+    file.prepare(`UPDATE balances_ SET debits = debits + ${by}, credits = credits + ${by} WHERE account = 'plat.deferred'`).run()
+    file.close()
   }
-  expect([await metric(), desk().isPaymentsOpen()]).toEqual(['0', false])
-  expect(lines.filter((line) => line.includes('payments_stopped'))).toHaveLength(1)
+  const audited = async (rounds: number) => {
+    const { audit, reads } = ledger()
+    for (const until = audit.state.rounds + rounds; audit.state.rounds < until; ) {
+      await clock.advanceAsync(1_000)
+      await reads.lastPos() // behind the step of the audit
+    }
+  }
+  const clear = async () => {
+    const token = await engine.token('mia', { scope: 'money:write' })
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'idempotency-key': newKey() }
+    const body = JSON.stringify({ reason: 'put right' })
+    return (await fetch(`${engine.adminUrl}/admin/v1/money/audit/clear`, { method: 'POST', headers, body })).status
+  }
+  const alerts = () => lines.flatMap((line) => JSON.parse(line).alert ?? [])
+  lines.length = 0
+  spoil(1)
+  // However often it is found.
+  await audited(3)
+  expect([await metric(), desk().isPaymentsOpen(), alerts()]).toEqual(['0', false, ['payments_stopped']])
+  expect([await clear(), alerts()]).toEqual([409, ['payments_stopped']])
+  spoil(-1)
+  expect([await clear(), await clear()]).toEqual([200, 200])
+  expect([await metric(), alerts()]).toEqual(['1', ['payments_stopped', 'payments_opened']])
+  spoil(1)
+  await audited(3)
+  expect(alerts()).toEqual(['payments_stopped', 'payments_opened', 'payments_stopped'])
+
   const { code } = await ann.refused('recharge.create', { packageId: 'coins_60', provider: 'bank' }, undefined, newKey())
   expect(code).toBe('billing.unavailable')
   expect(await outcome(noticeOf(open.reference))).toEqual([503, 'unavailable'])

@@ -136,6 +136,8 @@ export interface TransformedCommands {
     d: CommandReply<'gift.list'> & { ownerId: string }
     patch: { items?: CommandReply<'gift.list'>['items']; version?: string }
   }
+  /** `level`: of the user who asks. */
+  'wallet.get': { d: CommandReply<'wallet.get'>; patch: { level?: number } }
   /** `ext`: this plugin's own state of the room, for somebody who comes late. It arrives with the snapshot. */
   'room.join': { d: { source?: string }; patch: { ext?: Json } }
 }
@@ -143,6 +145,7 @@ export type TransformedCommand = keyof TransformedCommands
 export const transformedCommands: Readonly<Record<TransformedCommand, readonly string[]>> = {
   'danmaku.send': ['text', 'mode', 'color', 'size'],
   'gift.list': ['items', 'version'],
+  'wallet.get': ['level'],
   'room.join': ['ext'],
 }
 
@@ -253,6 +256,9 @@ export interface QosSample {
   stallBps: number
   rttMs?: number
   lossBps?: number
+  /** What the media node sends to viewers of the room, bits a second: now, and most of it since the room has media. */
+  egressBps?: number
+  egressBpsPeak?: number
 }
 export type BusEventName = keyof BusEvents
 export const busEvents: Readonly<Record<BusEventName, true>> = { 'stream.qos_sampled': true }

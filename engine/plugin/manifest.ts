@@ -23,7 +23,7 @@ import {
   isSystemEvent,
   transformedCommands,
 } from './hooks.ts'
-import { isDeeperThan, textDepthMax } from './protocol.ts'
+import { isDeeperThan, textDepthMax } from './places/protocol.ts'
 import { shapeProblem } from './settings.ts'
 
 export const pluginNamePattern = '^[a-z][a-z0-9-]{1,31}$'

@@ -6,6 +6,12 @@
 type Schema = Readonly<Record<string, unknown>>
 const depthMax = 8
 
+/** Without those that an older version had: nobody could take them out by hand. */
+export function knownSettings({ properties, patternProperties, additionalProperties }: Schema, settings: unknown): object {
+  if (patternProperties !== undefined || additionalProperties) return Object(settings) as object
+  return Object.fromEntries(Object.entries(Object(settings)).filter(([name]) => Object.hasOwn(Object(properties), name)))
+}
+
 /** What is wrong first, with its path; undefined when it fits. */
 export function shapeProblem(schema: Schema, value: unknown, path = 'settings', depth = 0): string | undefined {
   if (depth > depthMax) return `${path}: nested deeper than ${depthMax}`

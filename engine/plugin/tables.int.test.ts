@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
 import { silentLog } from '../base/log.ts'
-import { PluginDbs } from './plugin-dbs.ts'
+import { PluginDbs } from './db/plugin-dbs.ts'
 import {
   and,
   blob,

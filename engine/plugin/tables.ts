@@ -29,7 +29,7 @@ import {
   decodeValue,
   encodeValue,
   PluginDbError,
-} from './plugin-db-wire.ts'
+} from './db/plugin-db-wire.ts'
 
 export type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 export {
@@ -81,7 +81,7 @@ export {
   unique,
   uniqueIndex,
 } from 'drizzle-orm/sqlite-core'
-export type { DbErrorCode, DbQuery, DbResult, DbStatement } from './plugin-db-wire.ts'
+export type { DbErrorCode, DbQuery, DbResult, DbStatement } from './db/plugin-db-wire.ts'
 
 /** An integer column that is a bigint on this side, whatever its size: for money, and for ids of 64 bits. */
 export const int64 = customType<{ data: bigint; driverData: number | bigint }>({

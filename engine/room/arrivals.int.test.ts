@@ -1,9 +1,9 @@
 /** Guards on what is no danmaku, what plugins tell those who come late, and joins that have to wait for either. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { subjects } from '../../schemas/subjects.ts'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import type { Ask } from '../plugin/define.ts'
 import { allow, deny, type Json, type Verdict } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestEngine } from '../testing.ts'
 import { imbalance } from './account.ts'
 import type { RoomEvent } from './event.ts'

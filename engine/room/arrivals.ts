@@ -8,7 +8,7 @@
  * Whatever else can have changed (a ban, a closed or full room) is asked again before somebody is counted in.
  */
 import type { CommandInput, ExtensionShape } from '../../schemas/messages.ts'
-import type { Patch } from '../plugin/transforms.ts'
+import type { Patch } from '../plugin/checks/transforms.ts'
 import { type Call, type CallSession, type RefusalDetail, refusal, refuse } from './call.ts'
 import type { Home } from './home.ts'
 import { may } from './rights.ts'
@@ -61,7 +61,7 @@ export class Arrivals {
       this.#waiting.delete(session.sid)
       this.#home.leave(session.sid)
     }
-    call.answer({ ok: true, d: {}, ...(session ? { place: this.#home.framePlace(session.edge) } : {}) })
+    call.answer({ ok: true, d: {}, ...(session ? { place: this.#home.framePlace(session) } : {}) })
   }
 
   /** From an edge that lost a frame, or whose reader fell behind: the state of the room anew. */

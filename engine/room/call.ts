@@ -19,6 +19,10 @@ export interface CallSession {
   encoding: Encoding
   /** For anonymous viewers: what stands for their network address. */
   addressKey?: string | undefined
+  /** Grows each time that the edge comes to this room anew (`edge/edge-room.ts`). */
+  stay?: number
+  /** It has not joined the room: nothing is done for it, and what was paid before is answered as it was then. */
+  isOutside?: true
 }
 
 export type Answer =
@@ -28,7 +32,7 @@ export type Answer =
 /** Where the frames of a room stand for one edge. It comes with the answers to join, leave and resync: frames lost before it show. */
 export interface FramePlace {
   epoch: number
-  /** The last frame before this answer, and what was offered to the edge up to it. */
+  /** The last frame before this answer, and what was offered to the edge in its stay up to it. */
   frameNo: number
   offered: LaneCounts
 }

@@ -15,7 +15,8 @@ import { Totals } from '../live/totals.ts'
 import { Wall } from '../live/wall.ts'
 import { Arrivals } from './arrivals.ts'
 import { type Call, refuse } from './call.ts'
-import type { Home, HomeParts } from './home.ts'
+import type { Home } from './home.ts'
+import type { HomeParts } from './home-parts.ts'
 import * as moderation from './moderation.ts'
 import { may } from './rights.ts'
 import * as room from './room-commands.ts'
@@ -72,7 +73,7 @@ export function commandsOf(home: Home): RunCommand {
   const arrivals = new Arrivals(home, (call, source) => entries.joined(call, source))
   const stream = new Stream(home)
   const mic = new Mic(home, stream)
-  stream.seats = mic
+  stream.publishing.seats = mic
   const onClosed = () => {
     mic.closed()
     danmaku.held.rejectAll('The live is over.')
@@ -145,7 +146,7 @@ function streamCommands(home: Home, stream: Stream): Record<string, RunCommand> 
     'stream.set_layers': (call) => stream.setLayers(call),
     'stream.switch_line': (call) => stream.switchLine(call),
     'stream.select_source': (call) => stream.selectSource(call),
-    'stream.open_ingest': (call) => stream.openIngest(call),
+    'stream.open_ingest': (call) => stream.publishing.openIngest(call),
     'stream.report_qos': (call) => stream.reportQos(call),
     'stream.stop': (call) => stream.stop(call),
     [mediaCommand]: (call) => stream.onMedia(call.d as SfuEvent),
@@ -154,6 +155,7 @@ function streamCommands(home: Home, stream: Stream): Record<string, RunCommand> 
     [signalCommands.patch]: (call) => signals.patch(call),
     [signalCommands.close]: (call) => signals.end(call),
     ...forEngine(home, {
+      'engine.stream.get': (call) => stream.describe(call),
       'engine.stream.cut': (call) => stream.cut(call),
       'engine.stream.degrade': (call) => stream.degrade(call),
       'engine.stream.switch_line': (call) => stream.switchLine(call),

@@ -48,6 +48,10 @@ export interface BoardOpAnswers {
   boards_read: Score[]
   /** Best first. */
   boards_top: Score[]
+  /** Of these members, as far as they are on it. */
+  boards_of: Score[]
+  /** From 1; undefined for somebody who is not on it. */
+  boards_place: { place: number; score: bigint } | undefined
   /** The place in the journal that is on disk now: `head.pos` when it was saved, now or before. */
   boards_save: number
   boards_drop: undefined
@@ -57,6 +61,8 @@ export type BoardOp =
   | { op: 'boards_head'; roomId: string }
   | { op: 'boards_read'; roomId: string; board: string; win: string; afterMember: string; limit: number }
   | { op: 'boards_top'; roomId: string; board: string; win: string; limit: number }
+  | { op: 'boards_of'; roomId: string; board: string; win: string; members: readonly string[] }
+  | { op: 'boards_place'; roomId: string; board: string; win: string; member: string }
   | { op: 'boards_save'; roomId: string; fromPos: number; head: BoardsHead; rows: readonly ScoreAdded[] }
   | { op: 'boards_drop'; roomId: string }
   | { op: 'boards_prune'; roomId: string; beforeAt: number }
@@ -87,6 +93,10 @@ export class BoardTables {
         return (sql.read.all(op) as ScoreRow[]).map(scoreOf)
       case 'boards_top':
         return (sql.top.all(op) as ScoreRow[]).map(scoreOf)
+      case 'boards_of':
+        return (sql.of.all({ ...op, members: JSON.stringify(op.members) }) as ScoreRow[]).map(scoreOf)
+      case 'boards_place':
+        return this.#place(op)
       case 'boards_save':
         return this.#save(op)
       case 'boards_drop':
@@ -106,6 +116,13 @@ export class BoardTables {
     if (!head) return undefined
     const { coin, lastAt } = this.#sql.sum.get({ roomId }) as { coin: bigint; lastAt: bigint }
     return { ...head, pos: Number(head.pos), lastAt: Number(lastAt), isSound: coin === head.coin }
+  }
+
+  #place(op: BoardOp & { op: 'boards_place' }): BoardOpAnswers['boards_place'] {
+    const [own] = this.#sql.of.all({ ...op, members: JSON.stringify([op.member]) }) as ScoreRow[]
+    if (!own) return undefined
+    const { above } = this.#sql.above.get({ ...op, ...own }) as { above: bigint }
+    return { place: Number(above) + 1, score: own.score }
   }
 
   #save({ roomId, fromPos, head, rows }: BoardOp & { op: 'boards_save' }): number {
@@ -144,6 +161,10 @@ function prepare(db: Database.Database) {
     top: big(
       `SELECT member, name, score, reached FROM room_scores WHERE ${window} AND score > 0 ORDER BY score DESC, reached LIMIT @limit`,
     ),
+    of: big(`SELECT member, name, score, reached FROM room_scores
+       WHERE ${window} AND score > 0 AND member IN (SELECT value FROM json_each(@members))`),
+    above: big(`SELECT count(*) AS above FROM room_scores
+       WHERE ${window} AND score > 0 AND (score > @score OR (score = @score AND reached < @reached))`),
     dropScores: q('DELETE FROM room_scores WHERE room_id = @roomId'),
     dropHead: q('DELETE FROM room_boards WHERE room_id = @roomId'),
     // A window goes as a whole, after its last gift.

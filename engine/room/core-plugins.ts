@@ -8,7 +8,7 @@
 import type Database from 'better-sqlite3'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import type { EventRow } from './core-db.ts'
+import type { EventRow } from './core-log.ts'
 import { pluginCursors, pluginDead, plugins } from './core-schema.ts'
 
 export const deadLettersMax = 10_000

@@ -5,7 +5,7 @@
  * compares the two column by column. A change of shape is a new entry at the end of `migrations` and the same change in the tables:
  * an entry that has shipped is never edited.
  *
- *     rooms        one row a room: info, settings, wall, totals, why it was taken down, and the epoch of its last home
+ *     rooms        one row a room: info, settings, wall, totals, why it was taken down or may not go live, and the epoch of its last home
  *     room_roles, room_mutes, room_bans
  *     room_unsent  log rows on disk that have no seq yet (written with the change, waiting for the commit of the tick)
  *     room_log     committed events; `pos` grows by one in the order of commit, so a reader that remembers `pos` never misses a row,
@@ -44,11 +44,20 @@ export const rooms = sqliteTable('rooms', {
   takedown: text('takedown', { mode: 'json' }).$type<Takedown>(),
   giftPos: integer('gift_pos').notNull().default(0), // how far into the journal of the ledger
   ownerName: text('owner_name').notNull().default(''), // as last seen; empty: never seen
+  liveBan: text('live_ban', { mode: 'json' }).$type<LiveBan>(), // the newest, over or not
 })
 /** Why a room is kept closed. */
 export interface Takedown {
   reason: string
   caseId?: string
+  by: string
+  at: number
+}
+
+/** Until when nobody goes live in a room. */
+export interface LiveBan {
+  untilAt: number
+  reason: string
   by: string
   at: number
 }
@@ -266,4 +275,5 @@ export const migrations: readonly string[] = [
     name TEXT NOT NULL, score INTEGER NOT NULL, reached INTEGER NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (room_id, board, win, member)
   ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE rooms ADD COLUMN live_ban TEXT;`,
 ]

@@ -30,7 +30,7 @@ export interface PersonalHead extends TierHead {
 export interface EdgeShare {
   /** Sessions of the room on that edge at commit. */
   sessions: number
-  /** What was offered to that edge before this frame, since the start of the epoch: shows an edge what it never got. */
+  /** What was offered to that edge before this frame, in its stay and this epoch: shows an edge what it never got. */
   offeredBefore: LaneCounts
   /** What single sessions there are entitled to beyond `events`. */
   own?: LaneCounts

@@ -2,17 +2,19 @@
  * The homes on this node: opened when the first command for a room arrives, let go when a closed room has been empty for a while.
  *
  * Commands come over the bus, `lh.room.<id>.cmd` for one room and `lh.rooms.cmd` for what concerns none (`room.create`, `room.list`).
- * While a home is being opened from disk its commands wait, at most `waitingMax`.
+ * While a home is being opened from disk its commands wait, at most `waitingMax`; a leave is never refused.
  */
-import type { CommandInput, RoomInfoShape } from '../../schemas/messages.ts'
+import type { CommandInput, CommandReply, RoomInfoShape } from '../../schemas/messages.ts'
 import type { SfuEvent } from '../../schemas/sfu.ts'
 import { subjects } from '../../schemas/subjects.ts'
 import type { Delivery } from '../base/bus.ts'
-import { refusalOfVerdict } from '../plugin/guards.ts'
+import { refusalOfVerdict } from '../plugin/checks/guards.ts'
+import type { Asker } from '../plugin/define.ts'
 import { type Actor, type Answer, accept, type Call, type CallSession, type FramePlace, type Joined, refuse } from './call.ts'
 import { bannerCommand, commandsOf, mediaCommand, type RunCommand, runOwned } from './commands.ts'
 import { Directory } from './directory.ts'
-import { Home, type HomeParts } from './home.ts'
+import { Home } from './home.ts'
+import type { HomeParts } from './home-parts.ts'
 import { Idempotency } from './idempotency.ts'
 import { engineUserId, isEngines, ranksOfScope } from './rights.ts'
 import { defaultSettings } from './settings.ts'
@@ -118,7 +120,8 @@ export class Homes {
     if (running) return this.#run(running, call)
     const waiting = this.#opening.get(roomId)
     if (!waiting) void this.#open(roomId, call)
-    else if (waiting.length < waitingMax) waiting.push(call)
+    // An edge tells one leave of a session that was in, and another when it has an answer: there are no more than connections.
+    else if (waiting.length < waitingMax || isLeave(call)) waiting.push(call)
     else refuse(call, 'server.busy', { retryAfterMs: 1_000 })
   }
 
@@ -137,7 +140,10 @@ export class Homes {
     const opened = await this.#load(roomId)
     this.#opening.delete(roomId)
     for (const call of waiting) {
-      if (typeof opened === 'string') refuse(call, opened, opened === 'server.store_unavailable' ? { retryAfterMs: 1_000 } : {})
+      // In a room that is not there nobody is counted.
+      if (typeof opened === 'string' && isLeave(call)) accept(call, {})
+      else if (typeof opened === 'string')
+        refuse(call, opened, opened === 'server.store_unavailable' ? { retryAfterMs: 1_000 } : {})
       else this.#run(opened, call)
     }
   }
@@ -201,11 +207,16 @@ export class Homes {
   }
 
   async #wallet(call: Call): Promise<void> {
-    const { billing, onError } = this.#parts
+    const { billing, onError, transforms } = this.#parts
     if (!billing) return refuse(call, 'billing.unavailable', { retryAfterMs: 5_000 })
     try {
       const { paid, bonus, bean } = await billing.wallet(call.actor.userId)
-      accept(call, { coinPaid: Number(paid), coinBonus: Number(bonus), bean: String(bean) })
+      const d: CommandReply<'wallet.get'> = { coinPaid: Number(paid), coinBonus: Number(bonus), bean: String(bean) }
+      const ask = { room: '', at: call.at, from: roomlessAsker(call.actor), d }
+      accept(
+        call,
+        await transforms.run('wallet.get', ask, (known, { level }) => (isCount32(level) ? { ...known, level } : undefined)),
+      )
     } catch (error) {
       onError(error, `wallet of ${call.actor.userId}`)
       refuse(call, 'billing.unavailable', { retryAfterMs: 1_000 })
@@ -245,8 +256,7 @@ export class Homes {
   async #ruled({ t, d, at, actor }: Call): Promise<Answer | undefined> {
     const { guards } = this.#parts
     if (!guards.has(t) || isEngines(actor)) return undefined
-    const { userId, name, anonymous, scope } = actor
-    const { verdict } = await guards.ask(t, { room: '', at, from: { userId, name, anonymous, ranks: ranksOfScope(scope) }, d })
+    const { verdict } = await guards.ask(t, { room: '', at, from: roomlessAsker(actor), d })
     return refusalOfVerdict(verdict)
   }
 
@@ -270,6 +280,12 @@ export class Homes {
   }
 }
 
+const roomlessAsker = ({ userId, name, anonymous, scope }: Actor): Asker => {
+  return { userId, name, anonymous, ranks: ranksOfScope(scope) }
+}
+const isCount32 = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31
+const isLeave = ({ t }: Call): boolean => t === 'room.leave'
 const roomOf = (delivery: Delivery): string => delivery.subject.split('.')[2] as string
 const userOf = roomOf
 

@@ -43,7 +43,7 @@ export function mute(home: Home, call: Call, onMuted: (userId: string) => void):
   const { userId, durationMs } = call.d as CommandInput<'room.mute'>
   if (!mayModerate(home, call, userId)) return
   home.change(call, () => {
-    if (!hasRoom(home, home.mutes, userId))
+    if (!hasRoom(home, home.people.mutes, userId))
       return void refuse(call, 'room.too_many', { d: { max: home.parts.config.mutesPerRoomMax } })
     const muted = restriction(home, call, untilAt(home, durationMs))
     const { reason, by } = muted
@@ -51,7 +51,7 @@ export function mute(home: Home, call: Call, onMuted: (userId: string) => void):
       changes: [{ kind: 'mute.put', mute: muted }],
       events: [home.event('room.user_muted', { userId, untilAt: muted.untilAt, reason, by }, { actor: by })],
       apply: () => {
-        home.mutes.set(userId, muted)
+        home.people.mutes.set(userId, muted)
         onMuted(userId)
       },
       reply: { untilAt: muted.untilAt },
@@ -63,11 +63,11 @@ export function unmute(home: Home, call: Call): void {
   const { userId } = call.d as CommandInput<'room.unmute'>
   if (!mayModerate(home, call, userId)) return
   home.change(call, () => {
-    if (!home.mutes.has(userId)) return void refuse(call, 'room.bad_state', { msg: 'This user is not muted.' })
+    if (!home.people.mutes.has(userId)) return void refuse(call, 'room.bad_state', { msg: 'This user is not muted.' })
     return {
       changes: [{ kind: 'mute.delete', userId }],
       events: [home.event('room.user_unmuted', { userId, by: call.actor.userId }, { actor: call.actor.userId })],
-      apply: () => home.mutes.delete(userId),
+      apply: () => home.people.mutes.delete(userId),
     }
   })
 }
@@ -76,7 +76,7 @@ export function kick(home: Home, call: Call): void {
   const { userId, banMs } = call.d as CommandInput<'room.kick'>
   if (!mayModerate(home, call, userId)) return
   home.change(call, () => {
-    if (!hasRoom(home, home.bans, userId))
+    if (!hasRoom(home, home.people.bans, userId))
       return void refuse(call, 'room.too_many', { d: { max: home.parts.config.mutesPerRoomMax } })
     const until = banMs ? untilAt(home, banMs) : home.now()
     const ban = restriction(home, call, until)
@@ -85,7 +85,7 @@ export function kick(home: Home, call: Call): void {
       changes: banMs ? [{ kind: 'ban.put', ban }] : [],
       events: [home.event('room.user_kicked', { userId, untilAt: until, reason, by }, { actor: by })],
       apply: () => {
-        if (banMs) home.bans.set(userId, ban)
+        if (banMs) home.people.bans.set(userId, ban)
       },
       kicks: () => [userId],
       reply: { untilAt: until },
@@ -98,11 +98,11 @@ export function unban(home: Home, call: Call): void {
   const { userId } = call.d as CommandInput<'room.unban'>
   if (!mayModerate(home, call, userId)) return
   home.change(call, () => {
-    if (!home.bans.has(userId)) return void refuse(call, 'room.bad_state', { msg: 'This user is not banned.' })
+    if (!home.people.bans.has(userId)) return void refuse(call, 'room.bad_state', { msg: 'This user is not banned.' })
     return {
       changes: [{ kind: 'ban.delete', userId }],
       events: [],
-      apply: () => home.bans.delete(userId),
+      apply: () => home.people.bans.delete(userId),
     }
   })
 }
@@ -112,11 +112,11 @@ export function setRole(home: Home, call: Call, granted: boolean): void {
   const { actor } = call
   if (!may(home.ranksOfActor(actor), 'grant')) return refuse(call, 'perm.denied')
   home.change(call, () => {
-    if ((home.roles.get(userId)?.has(role) ?? false) === granted)
+    if ((home.people.roles.get(userId)?.has(role) ?? false) === granted)
       return void refuse(call, 'room.bad_state', {
         msg: granted ? 'The user has this role.' : 'The user does not have this role.',
       })
-    if (granted && home.roles.size >= home.parts.config.staffPerRoomMax)
+    if (granted && home.people.roles.size >= home.parts.config.staffPerRoomMax)
       return void refuse(call, 'room.too_many', { d: { max: home.parts.config.staffPerRoomMax } })
     return {
       changes: [{ kind: granted ? 'role.grant' : 'role.revoke', userId, role }],
@@ -131,8 +131,8 @@ export function listRestrictions(home: Home, call: Call): void {
   const current = (kept: Map<string, RestrictionShape>, find: (userId: string) => RestrictionShape | undefined) =>
     [...kept.keys()].map(find).filter((entry) => entry !== undefined)
   accept(call, {
-    mutes: current(home.mutes, (id) => home.muteOf(id)),
-    bans: current(home.bans, (id) => home.banOf(id)),
-    roles: [...home.roles].flatMap(([userId, roles]) => [...roles].map((role) => ({ userId, role }))),
+    mutes: current(home.people.mutes, (id) => home.muteOf(id)),
+    bans: current(home.people.bans, (id) => home.banOf(id)),
+    roles: [...home.people.roles].flatMap(([userId, roles]) => [...roles].map((role) => ({ userId, role }))),
   })
 }

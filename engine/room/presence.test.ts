@@ -3,7 +3,10 @@ import { expect, it } from 'vitest'
 import { Presence } from './presence.ts'
 
 const limits = { graceMs: 10_000, anonymousPerAddressMax: 2 }
-const member = (sid: string, userId: string) => ({ sid, userId, edge: 'local', encoding: 'json' as const })
+const member = (sid: string, userId: string) => ({
+  ...{ sid, userId, name: userId.toUpperCase() },
+  ...{ edge: 'local', encoding: 'json' as const },
+})
 
 it('tabs of one user count once, and the user is gone a grace after the last', () => {
   const presence = new Presence(limits)
@@ -74,4 +77,13 @@ it('whatever happens, equals a plain count', () => {
       }
     }),
   )
+})
+
+it('knows people by the name of their newest session', () => {
+  const presence = new Presence(limits)
+  presence.add(member('1', 'ann'), undefined)
+  presence.add({ ...member('2', 'ann'), name: 'Ann B.' }, undefined)
+  expect([presence.nameOf('ann'), presence.nameOf('bob')]).toEqual(['Ann B.', undefined])
+  presence.remove('2', 0)
+  expect(presence.nameOf('ann')).toBe('ANN')
 })

@@ -11,6 +11,7 @@ import type { Encoding } from '../../schemas/wire.ts'
 export interface Member {
   readonly sid: string
   readonly userId: string
+  readonly name: string
   readonly edge: string
   readonly encoding: Encoding
 }
@@ -84,6 +85,11 @@ export class Presence {
 
   sessionsOf(userId: string): readonly Member[] {
     return this.#users.get(userId)?.sessions ?? []
+  }
+
+  /** As they are called in their newest session; undefined: not here. */
+  nameOf(userId: string): string | undefined {
+    return this.sessionsOf(userId).at(-1)?.name
   }
 
   isHere(userId: string): boolean {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Config } from '../config.ts'
+import { HookMeters } from '../plugin/checks/meters.ts'
 import { allow } from '../plugin/hooks.ts'
-import { HookMeters } from '../plugin/meters.ts'
 import { startTestEngine, type TestClient, type TestEngine } from '../testing.ts'
 
 let engine: TestEngine

@@ -2,7 +2,8 @@
 import type { CommandInput, RoomInfoShape, SettingsShape } from '../../schemas/messages.ts'
 import { aboutCase } from './arrivals.ts'
 import { accept, type Call, refuse } from './call.ts'
-import type { Home, PlannedChange } from './home.ts'
+import type { PlannedChange } from './changes.ts'
+import type { Home } from './home.ts'
 import { may, type Right } from './rights.ts'
 import type { Takedown } from './store.ts'
 
@@ -119,7 +120,7 @@ function planClose(home: Home, { reason, by, onClosed }: Closing): PlannedChange
     events: [home.event('room.closed', { liveId, reason, stats }, { actor: by })],
     apply: () => {
       home.info = info
-      for (const [userId, mute] of home.mutes) if (mute.untilAt === 0) home.mutes.delete(userId)
+      for (const [userId, mute] of home.people.mutes) if (mute.untilAt === 0) home.people.mutes.delete(userId)
       onClosed()
     },
     reply: { liveId },

@@ -33,6 +33,32 @@ beforeEach(async () => {
   await host.ok('room.join', {}, room)
 })
 
+describe('a leave', () => {
+  const actor = { userId: 'ann', name: 'Ann', anonymous: false, scope: [] }
+  const session = { sid: 's1', edge: 'e1', encoding: 'json' } as const
+  const ask = (of: TestEngine, roomId: string, t: string) => of.homes.call(roomId, { t, d: {}, actor, session })
+
+  it('is heard by a room that is being opened, however many commands wait for it', async () => {
+    await host.ok('room.create', { roomId: `${room}b`, title: 'Not loaded yet' })
+    const waiting = Array.from({ length: 10_000 }, () => ask(engine, `${room}b`, 'gift.list'))
+    const [list, leave] = await Promise.all([ask(engine, `${room}b`, 'gift.list'), ask(engine, `${room}b`, 'room.leave')])
+    expect(list).toMatchObject({ ok: false, err: { code: 'server.busy' } })
+    expect(leave).toMatchObject({ ok: true })
+    expect((await Promise.all(waiting)).every(({ ok }) => ok)).toBe(true)
+  })
+
+  it('is done in a room that cannot be opened', async () => {
+    const other = await startTestEngine({ demoRoom: '' }, { clock })
+    try {
+      await other.store.close()
+      expect(await ask(other, 'gone', 'gift.list')).toMatchObject({ err: { code: 'server.store_unavailable' } })
+      expect(await ask(other, 'gone', 'room.leave')).toMatchObject({ ok: true })
+    } finally {
+      await other.stop()
+    }
+  })
+})
+
 describe('the life of a room', () => {
   it('is created by streamers for themselves and by operators for anybody, once', async () => {
     const ann = await user('ann')

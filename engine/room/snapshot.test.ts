@@ -93,11 +93,17 @@ it('one made for a single viewer is not what others get', () => {
   ).toMatchObject({ danmaku: [{ seq: 3 }] })
 })
 
-it.each(['json', 'proto'] as const)('%s: the short reply to a complete resume', (encoding) => {
-  expect(
-    read(
-      encoding,
-      resumedBody(encoding, { epoch: 4, seq: 9, likes: 3, shares: 1, online: { unique: 2, connections: 2, peak: 5 } }),
-    ),
-  ).toMatchObject({ epoch: 4, seq: 9, resumed: true, likes: 3, online: { peak: 5 } })
+it.each(['json', 'proto'] as const)('%s: the short reply to a complete resume has what is state', (encoding) => {
+  const stream = {
+    state: 'live' as const,
+    tracks: [],
+    lines: [{ line: 'backup' as const, state: 'up' as const }],
+    degradeLevel: 1,
+  }
+  const mic = { seats: [{ no: 1, state: 'open' as const, locked: true }], waiting: 2, place: 2 }
+  const granted = { seatNo: 2, joinByAt: 9 }
+  const invitation = { inviteId: 'i', by: { id: 'o', name: 'O' }, expireAt: 8 }
+  const { online, me } = personal('ann')
+  const resumed = { epoch: 4, seq: 9, likes: 3, shares: 1, online, stream, mic, me: { ...me, granted, invitation } }
+  expect(read(encoding, resumedBody(encoding, resumed))).toMatchObject({ ...resumed, resumed: true })
 })

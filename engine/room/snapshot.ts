@@ -86,6 +86,10 @@ export interface Resumed {
   likes: number
   shares: number
   online: OnlineShape
+  /** Lines are on the low lane too, and what is told to one person alone has no seq. */
+  stream: StreamInfoShape
+  mic?: MicInfoShape | undefined
+  me: MeShape
 }
 
 export function resumedBody(encoding: Encoding, state: Resumed): Uint8Array {

@@ -37,6 +37,16 @@ export class BoardStore {
     return this.#ask<'boards_top'>({ op: 'boards_top', roomId, board, win, limit })
   }
 
+  /** Those of these members who are on it; at most some hundred at once. */
+  of(roomId: string, board: string, win: string, members: readonly string[]): Promise<Score[]> {
+    return this.#ask<'boards_of'>({ op: 'boards_of', roomId, board, win, members })
+  }
+
+  /** Among all that is on disk. Looks at every member of the window. */
+  place(roomId: string, board: string, win: string, member: string): Promise<{ place: number; score: bigint } | undefined> {
+    return this.#ask<'boards_place'>({ op: 'boards_place', roomId, board, win, member })
+  }
+
   /** True when it is on disk; false when what is there does not end at `fromPos`, and nothing has happened. */
   async save(roomId: string, fromPos: number, head: BoardsHead, rows: readonly ScoreAdded[]): Promise<boolean> {
     return (await this.#ask<'boards_save'>({ op: 'boards_save', roomId, fromPos, head, rows })) === head.pos

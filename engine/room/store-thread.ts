@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads'
 import { workerEntry } from '../base/worker-entry.ts'
 import type { BatchResult, CoreDbOptions, Op } from './core-db.ts'
-import type { Executor, StoreLog } from './store.ts'
+import type { Executor, StoreLog } from './store-queue.ts'
 
 export type ToWorker = { ops: readonly Op[] } | { close: true }
 export type FromWorker = { ready: true } | { refused: string } | { result: BatchResult } | { failed: string }

@@ -109,6 +109,7 @@ describe('rooms', () => {
       bans: [],
       wall: undefined,
       takedown: undefined,
+      liveBan: undefined,
       giftPos: 0,
       ownerName: '',
       likes: 0,
@@ -243,6 +244,17 @@ describe('every change', () => {
       before: [{ kind: 'takedown.put', takedown: { reason: '', by: 'op', at: 7 } }],
       change: { kind: 'takedown.put', takedown: undefined },
       see: { takedown: undefined },
+    },
+    {
+      name: 'live_ban.put keeps from going live',
+      change: { kind: 'live_ban.put', liveBan: { untilAt: 99, reason: '', by: 'op', at: 7 } },
+      see: { liveBan: { untilAt: 99, reason: '', by: 'op', at: 7 } },
+    },
+    {
+      name: 'live_ban.put lets go',
+      before: [{ kind: 'live_ban.put', liveBan: { untilAt: 99, reason: '', by: 'op', at: 7 } }],
+      change: { kind: 'live_ban.put', liveBan: undefined },
+      see: { liveBan: undefined },
     },
     {
       name: 'totals.put',

@@ -283,7 +283,8 @@ export async function checkBoards(world: World): Promise<void> {
     // The room reads the journal: the clock must go on.
     if (!answer) continue
     if (!answer.ok) return world.broken('M13', `${board} of ${home.id}: ${answer.err.code}`)
-    const { rows } = answer.d as { rows: { member: { id: string }; scoreCoin: string }[] }
+    const { rows, counting } = answer.d as { rows: { member: { id: string }; scoreCoin: string }[]; counting?: true }
+    if (counting) continue
     const shown = rows.map(({ member, scoreCoin }) => `${member.id} ${scoreCoin}`)
     const due = world.money.board(home.id, windowOf(world, home, board)).map(({ id, coins }) => `${id} ${coins}`)
     world.money.counts.boards++

@@ -5,6 +5,7 @@
  * |---|---|
  * | the writer dies before a batch | nothing of it happened |
  * | it dies after a batch | all of it is on disk, and everybody is told that nobody knows |
+ * | a batch hangs (`hang`) | it is on disk seconds later, or told so late: whoever asked may be gone, and another in their place |
  * | the disk refuses (`isFull`) | the transaction fails halfway and is rolled back |
  * | the process dies (`restart`) | nobody is told anything; another ledger opens the file |
  * | the reader fails | whoever reads asks again |
@@ -29,12 +30,14 @@ export interface LedgerFaults {
   /** Probabilities for each batch: the writer dies before or after it. */
   dieBefore: number
   dieAfter: number
+  /** It takes up to `hangMsMax` before its commit, or after it. */
+  hang: number
   /** Of an attempt to open it again. */
   stayClosed: number
   /** Of a question to the reader. */
   failRead: number
 }
-export const noLedgerFaults: LedgerFaults = { dieBefore: 0, dieAfter: 0, stayClosed: 0, failRead: 0 }
+export const noLedgerFaults: LedgerFaults = { dieBefore: 0, dieAfter: 0, hang: 0, stayClosed: 0, failRead: 0 }
 
 /** On purpose wrong, for the test that the simulation notices. */
 export interface LedgerSabotage {
@@ -55,6 +58,8 @@ interface SimLedgerParts {
 
 /** Before and after a commit, each. */
 const delayMsMax = 15
+/** Longer than a room needs to come back, and to read its journal; shorter than the patience of who asks. */
+const hangMsMax = 4_000
 const full = `CREATE TRIGGER disk_full BEFORE UPDATE ON balances_ BEGIN SELECT RAISE(ABORT, 'the disk is full, on purpose'); END;
   CREATE TRIGGER disk_full_too BEFORE INSERT ON write_check BEGIN SELECT RAISE(ABORT, 'the disk is full, on purpose'); END;`
 const notFull = 'DROP TRIGGER IF EXISTS disk_full; DROP TRIGGER IF EXISTS disk_full_too;'
@@ -62,7 +67,7 @@ const notFull = 'DROP TRIGGER IF EXISTS disk_full; DROP TRIGGER IF EXISTS disk_f
 export class SimLedger {
   current: OpenLedger
   faults: LedgerFaults = noLedgerFaults
-  readonly counts = { batches: 0, deaths: 0, restarts: 0, fullDisks: 0, failedReads: 0 }
+  readonly counts = { batches: 0, deaths: 0, hangs: 0, restarts: 0, fullDisks: 0, failedReads: 0 }
   readonly #parts: SimLedgerParts
   readonly #dir: string
   readonly #db: Database.Database
@@ -182,7 +187,9 @@ export class SimLedger {
   }
 
   #pause(life: Life): Promise<void> {
-    const ms = randomInt(this.#parts.random, delayMsMax)
+    const hangs = this.#chance(this.faults.hang)
+    if (hangs) this.counts.hangs++
+    const ms = randomInt(this.#parts.random, hangs ? hangMsMax : delayMsMax)
     return new Promise((resolve) => void this.#parts.clock.after(ms, () => life.isAlive && resolve()))
   }
 

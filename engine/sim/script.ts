@@ -437,6 +437,7 @@ function troubleLedger(script: Script): void {
   const storm = {
     dieBefore: script.pick([0, 0.1]),
     dieAfter: script.pick([0, 0.2]),
+    hang: script.pick([0, 0.1, 0.5]),
     stayClosed: 0.3,
     failRead: script.pick([0, 0.3]),
   }
@@ -460,10 +461,20 @@ function kill(script: Script): void {
   const downMs = randomInt(script.random, script.pick([8, 8, 300, 300, 3_000]))
   const stepMs = script.chance(0.5) ? 0 : script.pick([-120_000, -1_000, 90_000, 86_400_000])
   const strike = () => void world.kill(what, { downMs, stepMs })
-  // Something is on its way: between the wallet and the disk, or between the disk and the room's log.
+  // Something is on its way: between the wallet and the disk, or between the disk and the room's log. At times it is still at the disk
+  // when the next home is there, and has read all that there was.
+  if (script.chance(0.5)) hang(script)
   for (let i = 0; i < 4; i++) give(script)
   if (script.chance(0.1)) strike()
   else world.clock.after(randomInt(script.random, 80), strike)
+}
+
+function hang({ world, random }: Script): void {
+  const { ledger, clock } = world
+  ledger.faults = { ...ledger.faults, hang: 1 }
+  clock.after(randomInt(random, 200), () => {
+    ledger.faults = { ...ledger.faults, hang: 0 }
+  })
 }
 
 /** At the end: whatever was not answered yet is asked once more, with its key. */

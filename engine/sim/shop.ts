@@ -8,10 +8,10 @@
 import { monetization } from '../../plugins/monetization/plugin.ts'
 import type { Clock } from '../base/clock.ts'
 import { type Random, randomInt } from '../base/random.ts'
+import { PluginDbFile } from '../plugin/db/plugin-db.ts'
+import { checkCall, PluginDbError } from '../plugin/db/plugin-db-wire.ts'
+import type { PluginDbs } from '../plugin/db/plugin-dbs.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
-import { PluginDbFile } from '../plugin/plugin-db.ts'
-import { checkCall, PluginDbError } from '../plugin/plugin-db-wire.ts'
-import type { PluginDbs } from '../plugin/plugin-dbs.ts'
 import { type Life, never } from './life.ts'
 
 export const shopName = 'monetization' as const

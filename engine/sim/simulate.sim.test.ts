@@ -125,6 +125,7 @@ describe('a broken engine is noticed', () => {
       { ledger: { op: (op) => (gift(op) ? { ...op, origin: { actor: op.origin.actor, command: op.origin.command } } : op) } },
     ],
     ['M13: boards that count a gift twice when they read it', /M13/, { journal: (rows) => rows.map((row) => doubled(row)) }],
+    ['M13: a gift that is still at the ledger when its home dies, and missed by the next', /M13/, { neverSettles: true }],
     ['M14: a gift that was acknowledged and not written', /M14/, { ledger: { forgets: () => ++charges % 10 === 0 } }],
     [
       'M14: a gift that is taken for an old one after a crash',

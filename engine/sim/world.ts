@@ -17,10 +17,10 @@ import { Edge } from '../edge/edge.ts'
 import { signToken } from '../edge/tokens.ts'
 import type { JournalRow } from '../ledger/ops.ts'
 import type { Billing } from '../live/billing.ts'
-import type { PluginHost } from '../plugin/host.ts'
+import type { PluginHost } from '../plugin/host/host.ts'
 import { DeliveryAccounts } from '../room/account.ts'
 import { type Actor, type Answer, refusal } from '../room/call.ts'
-import { newMeters } from '../room/home.ts'
+import { newMeters } from '../room/home-parts.ts'
 import { Homes } from '../room/homes.ts'
 import { Scheduler } from '../room/scheduler.ts'
 import type { LogRow, Store } from '../room/store.ts'
@@ -44,6 +44,8 @@ export interface Sabotage {
   ledger?: LedgerSabotage
   /** What a home reads of the journal. */
   journal?: (rows: JournalRow[]) => JournalRow[]
+  /** A home believes at once that nothing is at the ledger any more. */
+  neverSettles?: true
   /** What a home writes into its log. */
   log?: (row: LogRow) => LogRow
 }
@@ -281,7 +283,8 @@ export class World implements ViewerHost {
       const rows = await real.roomRows(...asked)
       return this.#sabotage.journal?.(rows) ?? rows
     }
-    return overlaid(real, { roomRows: read })
+    const early = async () => this.ledger.current.reads.lastPos()
+    return overlaid(real, { roomRows: read, ...(this.#sabotage.neverSettles ? { settled: early } : {}) })
   }
 
   #command(roomId: string | undefined, head: Parameters<Homes['call']>[1]): Promise<Answer> {

@@ -12,8 +12,18 @@ export type Act = (done: string, call: () => Promise<unknown> | undefined) => Pr
 
 const noticeMs = 4_000
 
-export function useAct(): { act: Act; say: (text: string) => void; notice: NoticeText | undefined; dismiss: () => void } {
+interface Acts {
+  act: Act
+  /** How many were run: what nobody is told of is looked for anew after each. */
+  acts: number
+  say: (text: string) => void
+  notice: NoticeText | undefined
+  dismiss: () => void
+}
+
+export function useAct(): Acts {
   const [notice, setNotice] = useState<NoticeText>()
+  const [acts, setActs] = useState(0)
   useEffect(() => {
     if (!notice?.good) return
     const timer = setTimeout(() => setNotice(undefined), noticeMs)
@@ -28,10 +38,12 @@ export function useAct(): { act: Act; say: (text: string) => void; notice: Notic
       const { text, waitMs } = explainError(error)
       setNotice({ good: false, text: waitMs === undefined ? text : `${text} ${waitWords(waitMs)}.` })
       return false
+    } finally {
+      setActs((before) => before + 1)
     }
   }, [])
   const say = useCallback((text: string) => setNotice({ good: false, text }), [])
-  return { act, say, notice, dismiss: () => setNotice(undefined) }
+  return { act, acts, say, notice, dismiss: () => setNotice(undefined) }
 }
 
 export function Notice({ notice, onDismiss }: { notice: NoticeText | undefined; onDismiss: () => void }) {

@@ -5,6 +5,9 @@ import { clockTime } from '../kit/words.ts'
 import type { Act } from './act.tsx'
 
 type Line = 'primary' | 'backup'
+const codecs = ['h264', 'vp8'] as const
+type Codec = (typeof codecs)[number]
+const codecNames: Record<Codec, string> = { h264: 'H.264', vp8: 'VP8' }
 
 interface IngestProps {
   room: RoomView
@@ -14,12 +17,13 @@ interface IngestProps {
 export function IngestPanel({ room, token, act }: IngestProps) {
   const [line, setLine] = useState<Line>('primary')
   const [isTokenShown, setTokenShown] = useState(false)
-  const [command, setCommand] = useState<{ line: Line; text: string }>()
+  const [codec, setCodec] = useState<Codec>('h264')
+  const [command, setCommand] = useState<{ line: Line; codec: Codec; text: string }>()
   const server = `${location.origin}/whip/${room.id}${line === 'backup' ? '?line=backup' : ''}`
   const until = expiryOf(token)
   const open = async () => {
-    const { ingestJson } = await room.call('stream.open_ingest', { line })
-    setCommand({ line, text: commandOf(ingestJson) })
+    const { ingestJson } = await room.call('stream.open_ingest', { line, codec })
+    setCommand({ line, codec, text: commandOf(ingestJson) })
   }
   return (
     <details class="panel ingest" data-testid="ingest">
@@ -53,15 +57,31 @@ export function IngestPanel({ room, token, act }: IngestProps) {
         interval of 2 s and no B-frames.
       </p>
       <h3>ffmpeg</h3>
-      {command?.line === line ? (
+      <fieldset class="segments" aria-label="Codec of the picture">
+        {codecs.map((one) => (
+          <button
+            key={one}
+            type="button"
+            aria-pressed={codec === one}
+            onClick={() => setCodec(one)}
+            data-testid={`ingest-${one}`}
+          >
+            {codecNames[one]}
+          </button>
+        ))}
+      </fieldset>
+      {command?.line === line && command.codec === codec ? (
         <>
           <Copied label="Replace INPUT by your file" value={command.text} act={act} testid="ffmpeg" isLong />
           <p class="hint">The ports are kept for you. Asking again gives the same ones while they are open.</p>
         </>
       ) : (
-        <button type="button" onClick={() => void act('Ready to copy.', open)} data-testid="open-ingest">
-          Open ports and show the command
-        </button>
+        <>
+          <p class="hint">Both lines of a show send the same codec.</p>
+          <button type="button" onClick={() => void act('Ready to copy.', open)} data-testid="open-ingest">
+            Open ports and show the command
+          </button>
+        </>
       )}
     </details>
   )

@@ -98,7 +98,7 @@ function Top({ roomId, live, onSignOut }: { roomId: string; live?: Live; onSignO
 function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSignOut: () => void }) {
   const live = useLive(roomId, login.token)
   const rows = useStudioRows(live)
-  const { act, say, notice, dismiss } = useAct()
+  const { act, acts, say, notice, dismiss } = useAct()
   const { room, state, end, notNow } = live
   return (
     <div class="studio desk-on" data-testid="studio" data-status={room?.status ?? 'joining'}>
@@ -116,7 +116,7 @@ function Desk({ roomId, login, onSignOut }: { roomId: string; login: Login; onSi
           </p>
         </Screen>
       ) : room && state ? (
-        <Panels {...{ live, room, state, act, rows, say }} token={login.token} />
+        <Panels {...{ live, room, state, act, acts, rows, say }} token={login.token} />
       ) : notNow && live.client ? (
         <Screen title="The room is closed" testid="closed-screen">
           <p>{explain(notNow).text}</p>
@@ -142,11 +142,12 @@ interface PanelsProps {
   room: RoomView
   state: RoomState
   act: Act
+  acts: number
   rows: readonly Row[]
   say: (text: string) => void
   token: string
 }
-function Panels({ live, room, state, act, rows, say, token }: PanelsProps) {
+function Panels({ live, room, state, act, acts, rows, say, token }: PanelsProps) {
   const playing = useMedia(live, state.stream !== undefined, ({ of, code }) => {
     if (of === 'show' && code !== 'stopped' && code !== 'replaced') say(endWords(code))
   })
@@ -165,7 +166,7 @@ function Panels({ live, room, state, act, rows, say, token }: PanelsProps) {
       </div>
       <ChatPanel room={room} state={state} act={act} rows={rows} />
       <div class="column">
-        {state.stream && <MicPanel {...playing} {...{ room, state, act }} />}
+        {state.stream && <MicPanel {...playing} {...{ room, state, act, acts }} />}
         <SwitchesPanel room={room} state={state} act={act} />
         <DetailsPanel room={room} state={state} act={act} />
         <WallPanel room={room} state={state} act={act} />

@@ -13,6 +13,8 @@ interface MicPanelProps extends PageMedia {
   room: RoomView
   state: RoomState
   act: Act
+  /** Grows with what was done on this page: of an invitation its guest alone is told. */
+  acts: number
 }
 
 const changes = [
@@ -26,11 +28,11 @@ const changes = [
   'resumed',
 ] as const satisfies (keyof RoomEvents)[]
 
-export function MicPanel({ media, view, room, state, act }: MicPanelProps) {
-  const [{ applicants, invited }, refresh] = useApplicants(room)
+export function MicPanel({ media, view, room, state, act, acts }: MicPanelProps) {
+  const { applicants, invited } = useApplicants(room, acts)
   const seats = state.mic?.seats ?? []
   const taken = seats.filter(({ user }) => user !== undefined)
-  const run = (done: string, call: () => Promise<unknown>) => void act(done, call).then(refresh)
+  const run = (done: string, call: () => Promise<unknown>) => void act(done, call)
   if (!state.settings.mic)
     return (
       <section class="panel" aria-label="The mic">
@@ -181,18 +183,18 @@ function seatWords({ state, mutedBy }: Seat): string {
   return mutedBy === 'self' ? 'muted themselves' : 'on the mic'
 }
 
-function useApplicants(room: RoomView): [List, () => void] {
+function useApplicants(room: RoomView, acts: number): List {
   const [list, setList] = useState<List>({ applicants: [], invited: [] })
   const refresh = useCallback(() => {
     // A refusal leaves the list as it was; the next change asks again.
     room.call('mic.list', {}).then(setList, () => undefined)
   }, [room])
+  useEffect(refresh, [refresh, acts])
   useEffect(() => {
-    refresh()
     const offs = changes.map((name) => room.on(name, refresh))
     return () => {
       for (const off of offs) off()
     }
   }, [room])
-  return [list, refresh]
+  return list
 }

@@ -6,7 +6,7 @@ import type { Live } from '../kit/live.ts'
 import { Countdown, Icon } from '../kit/parts.tsx'
 import type { WalletState } from '../kit/wallet.ts'
 import { coinWords } from '../kit/words.ts'
-import { type Combo, closedReason, countChips, type Giving, missingWords, useGiving } from './gifts.ts'
+import { type Combo, closedReason, countChips, type Giving, lockedUntil, missingWords, useGiving } from './gifts.ts'
 import { Recharge } from './recharge.tsx'
 
 interface GiftPanelProps {
@@ -29,7 +29,10 @@ export function GiftPanel({ live, state, gifts, wallet, signedIn, onClose }: Gif
   const cost = gift.priceCoin * most
   const coins = wallet.name === 'known' ? wallet.coins : undefined
   const closed = closedReason({ state, signedIn, isOff: wallet.name === 'off' })
-  const missing = closed === undefined ? missingWords(coins, cost) : undefined
+  const level = wallet.name === 'known' ? wallet.level : undefined
+  const locked = lockedUntil(gift, level)
+  const missing = locked === undefined ? missingWords(coins, cost) : `For users from level ${locked} on: give more to get there.`
+  const blocked = closed ?? missing
   const pick = (id: string) => {
     setGiftId(id)
     giving.forget()
@@ -44,6 +47,11 @@ export function GiftPanel({ live, state, gifts, wallet, signedIn, onClose }: Gif
       <header class="gift-head">
         <h2>Gifts</h2>
         {signedIn && <Balance wallet={wallet} />}
+        {level !== undefined && (
+          <span class="level" title="Your level, by the coins that you gave" data-testid="level">
+            <span class="visually-hidden">Your level: </span>Lv {level}
+          </span>
+        )}
         {signedIn && wallet.name === 'known' && <Recharge live={live} coins={wallet.coins} />}
         {onClose && (
           <button type="button" class="tool small" onClick={onClose} aria-label="Close the gifts">
@@ -54,13 +62,19 @@ export function GiftPanel({ live, state, gifts, wallet, signedIn, onClose }: Gif
       <fieldset class="gift-list" disabled={closed !== undefined} data-testid="gift-list">
         <legend class="visually-hidden">Which gift</legend>
         {gifts.map((each) => (
-          <GiftCard key={each.id} gift={each} isPicked={each.id === gift.id} onPick={() => pick(each.id)} />
+          <GiftCard
+            key={each.id}
+            gift={each}
+            isPicked={each.id === gift.id}
+            lockedUntil={lockedUntil(each, level)}
+            onPick={() => pick(each.id)}
+          />
         ))}
       </fieldset>
       <div class="gift-foot">
         <CountChips gift={gift} count={most} isDisabled={closed !== undefined} onPick={setCount} />
-        <Buttons gift={gift} count={most} cost={cost} giving={giving} blocked={closed ?? missing} />
-        <Reason giving={giving} reason={closed ?? missing} />
+        <Buttons {...{ gift, count: most, cost, giving, blocked }} />
+        <Reason giving={giving} reason={blocked} />
       </div>
       <span class="visually-hidden" role="status">
         {giving.said}
@@ -82,16 +96,24 @@ function Balance({ wallet }: { wallet: WalletState }) {
   )
 }
 
-function GiftCard({ gift, isPicked, onPick }: { gift: Gift; isPicked: boolean; onPick: () => void }) {
+interface CardProps {
+  gift: Gift
+  isPicked: boolean
+  lockedUntil: number | undefined
+  onPick: () => void
+}
+function GiftCard({ gift, isPicked, lockedUntil, onPick }: CardProps) {
+  const isLocked = lockedUntil !== undefined
+  const words = `${gift.name}, ${coinWords(gift.priceCoin)} ${gift.priceCoin === 1 ? 'coin' : 'coins'}`
   return (
-    <label class={`gift-card${isPicked ? ' picked' : ''}`} data-testid={`gift-${gift.id}`}>
+    <label class={`gift-card${isPicked ? ' picked' : ''}${isLocked ? ' locked' : ''}`} data-testid={`gift-${gift.id}`}>
       <input
         type="radio"
         class="visually-hidden"
         name="gift"
         checked={isPicked}
         onChange={onPick}
-        aria-label={`${gift.name}, ${coinWords(gift.priceCoin)} ${gift.priceCoin === 1 ? 'coin' : 'coins'}`}
+        aria-label={isLocked ? `${words}, from level ${lockedUntil} on` : words}
       />
       <GiftArt id={gift.id} />
       <span class="gift-name">{gift.name}</span>
@@ -99,6 +121,11 @@ function GiftCard({ gift, isPicked, onPick }: { gift: Gift; isPicked: boolean; o
         <Coin />
         {coinWords(gift.priceCoin)}
       </span>
+      {isLocked && (
+        <span class="gift-lock" aria-hidden="true">
+          Lv {lockedUntil}
+        </span>
+      )}
     </label>
   )
 }

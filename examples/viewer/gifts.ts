@@ -141,6 +141,10 @@ export function closedReason({ state, signedIn, isOff }: { state: RoomState; sig
   return undefined
 }
 
+/** The level that is needed for it and not reached; undefined: none, or nobody knows. */
+export const lockedUntil = ({ minLevel = 0 }: Gift, level: number | undefined): number | undefined =>
+  level !== undefined && level < minLevel ? minLevel : undefined
+
 /** How many coins are missing, in words; undefined when there are enough, or nobody knows. */
 export function missingWords(coins: number | undefined, cost: number): string | undefined {
   return coins === undefined || coins >= cost ? undefined : `Not enough coins: ${coinWords(cost - coins)} more needed.`

@@ -176,11 +176,13 @@ function Watch({ roomId }: { roomId: string }) {
   )
 }
 
-/** Loaded for a show, and for whoever has something on the mic: guests there, an application of an earlier connection. */
+/** Loaded for a show, and for whoever has something on the mic: guests there, an application or invitation of an earlier connection. */
 function needsMedia({ state }: Live, signedIn: boolean): boolean {
   if (!state?.stream) return false
   const isBusy = state.mic?.seats.some(({ user }) => user !== undefined) ?? false
-  return state.stream.tracks.length > 0 || isBusy || state.mic?.place !== undefined || (signedIn && hasMic(state))
+  const { invitation, granted } = state.me
+  const isAsked = state.mic?.place !== undefined || invitation !== undefined || granted !== undefined
+  return state.stream.tracks.length > 0 || isBusy || isAsked || (signedIn && hasMic(state))
 }
 
 /** Whatever covers the picture says the rest. */

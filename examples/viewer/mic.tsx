@@ -90,7 +90,12 @@ function stepOf({ seat, granted, invitation, place }: MicView): Step {
 
 function MicWords({ step, mic, isMuted }: { step: Step; mic: MicView; isMuted: boolean }) {
   if (step === 'waiting') return <>You wait for the mic, place {mic.place}.</>
-  if (step === 'invited') return <>{mic.invitation?.by.name} invites you to the mic.</>
+  if (step === 'invited')
+    return (
+      <>
+        {mic.invitation?.by.name} invites you to the mic, for <Countdown at={mic.invitation?.expireAt ?? 0} />.
+      </>
+    )
   if (step === 'granted')
     return (
       <>

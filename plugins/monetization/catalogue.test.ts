@@ -71,6 +71,8 @@ it.each<[string, Partial<GiftItem>]>([
   ['streamerIds', { streamerIds: ['a.b'] }],
   ['roomIds', { roomIds: Array.from({ length: 101 }, (_, n) => `r${n}`) }],
   ['toAt', { fromAt: 5, toAt: 5 }],
+  ['minLevel', { minLevel: 101 }],
+  ['minLevel', { minLevel: 0.5 }],
 ])('cannot be sold, by its %s: %j', (field, change) => {
   expect(itemProblem({ ...rose, ...change })).toContain(`${field}:`)
 })

@@ -7,6 +7,8 @@
  *     const problem = itemProblem(item)                            // undefined when it can be sold
  *     const { item } = catalogue.offer('rose', { ownerId, roomId, at })      // or { code: 'gift.not_available' }
  */
+import { levelMax } from './levels.ts'
+
 export interface GiftItem {
   /** `[A-Za-z0-9_-]{1,64}`. */
   id: string
@@ -25,6 +27,8 @@ export interface GiftItem {
   streamerIds: readonly string[]
   /** Rooms in which alone it is offered; empty: in all of those streamers. */
   roomIds: readonly string[]
+  /** Of the giver, at least; 0: anybody. It is listed for all. */
+  minLevel: number
   /** Epoch ms, half-open; 0: without end on that side. */
   fromAt: number
   toAt: number
@@ -41,6 +45,7 @@ export const giftDefaults: Omit<GiftItem, 'id' | 'name' | 'priceCoin'> = {
   countMax: 1_314,
   streamerIds: [],
   roomIds: [],
+  minLevel: 0,
   fromAt: 0,
   toAt: 0,
   retired: false,
@@ -98,6 +103,7 @@ export function itemProblem(item: GiftItem): string | undefined {
   for (const scope of ['streamerIds', 'roomIds'] as const)
     if (item[scope].length > scopeIdsMax || !item[scope].every((id) => idPattern.test(id)))
       return `${scope}: at most ${scopeIdsMax} ids`
+  if (!whole(item.minLevel, 0, levelMax)) return `minLevel: a whole number from 0 to ${levelMax}`
   if (!isInstant(item.fromAt) || !isInstant(item.toAt)) return 'fromAt, toAt: epoch milliseconds'
   if (item.effectId !== '' && !idPattern.test(item.effectId)) return 'effectId: 1 to 64 letters, digits, _ and -, or empty'
   if (item.toAt !== 0 && item.toAt <= item.fromAt) return 'toAt: must be after fromAt, or 0'

@@ -8,16 +8,19 @@
  * | contracts of streamers (until a supplier plugin brings them) | `shelf.ts`; `GET /contracts`, `PUT /contracts/:id` |
  * | the price of `gift.send`, and its split | the charge hook |
  * | limits of spending | settings; of one user `limits.ts`; `GET /limits/:user`, `PUT /limits/:user`, `x.monetization.set_limit` |
+ * | levels of users, by what they gave | settings; `levels.ts`; `gift.sent`, `wallet.get`, `GET /levels/:user` |
  * | packages of coins | settings; `recharge.packages`, `recharge.create` |
  * | how often a recharge is started | settings; `velocity.ts` |
  *
- * Cost: one question a gift, answered from memory. Every instance looks for changes in the tables each second, so that all have a change
- * within two. What it knows belongs to one plugin object: an engine that is given the object
- * itself takes its own from `monetization()`; a file that is attached is loaded anew each time.
+ * Cost: one question a gift, answered from memory (from a table when the gift asks for a level), and behind it a row of a table for each
+ * gift. Every instance looks for changes in the tables each second, so that all have a change within two. What it knows belongs to one
+ * plugin object: an engine that is given the object itself takes its own from `monetization()`; a file that is attached is loaded anew
+ * each time.
  */
 import { type ChargeAnswer, type Context, definePlugin, deny, refuse, Type } from '../../engine/plugin/index.ts'
 import { changedItem, type GiftItem } from './catalogue.ts'
 import { contractOf, contractProblem } from './contracts.ts'
+import { count, givenBy, Ladder, levelMigrations, levelOf, nextLevelAt } from './levels.ts'
 import { coinMax, dayMaxOf, Limits, limitMigrations, ownAt, withOperators, withOwn } from './limits.ts'
 import { firstPackages, Package } from './packages.ts'
 import { paged } from './paged.ts'
@@ -44,6 +47,7 @@ const settings = Type.Object({
     default: 1_000_000,
     description: "Most coins of a day, from midnight of the platform's clock; an operator may say otherwise for a user.",
   }),
+  levels: Ladder,
   rechargesMax: Type.Integer({
     minimum: 1,
     maximum: 1_000,
@@ -62,6 +66,8 @@ type Ctx = Context<typeof settings>
 
 const reloadEveryMs = 1_000
 const contractsMax = 10_000
+/** Less than the budgets of what waits for it. */
+const levelMsMax = 400
 
 /** What the engine asks with a gift; it has checked it. */
 interface Asked {
@@ -77,7 +83,7 @@ function price(
   d: Asked,
   { at, userId, room }: { at: number; userId: string; room: string },
   ctx: Ctx,
-): ChargeAnswer {
+): ChargeAnswer | Promise<ChargeAnswer> {
   const { giftId, count, to, ownerId } = d
   const own = limits.of(userId)
   if (own.giftingOff) return deny('gift.user_disabled')
@@ -88,7 +94,7 @@ function price(
   if (count > item.countMax) return deny('gift.not_available', `At most ${item.countMax} of these at once.`)
   if (valueCoin > ctx.settings.giftCoinMax) return deny('limit.exceeded', `At most ${ctx.settings.giftCoinMax} coins at once.`)
   const { streamerBps, guildId, guildBps, version: contractVersion } = shelf.contracts.sharesAt(to, at, ctx.settings)
-  return {
+  const post: ChargeAnswer = {
     kind: 'post',
     template: {
       valueCoin,
@@ -109,11 +115,38 @@ function price(
       },
     },
   }
+  return item.minLevel === 0 ? post : ifOfLevel(item.minLevel, userId, post, ctx)
 }
 
-const shown = ({ id, name, priceCoin, kind, comboable, effectId, tags, countMax }: GiftItem) => {
-  return { id, name, priceCoin, kind, comboable, ...(effectId === '' ? {} : { effectId }), tags: [...tags], countMax }
+/**
+ * Undefined when the table cannot be asked, or not soon: the engine leaves a plugin out for a while that is late again and again, and then
+ * nobody could give anything.
+ */
+async function levelNow(userId: string, { db, log, settings }: Ctx): Promise<number | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, levelMsMax, undefined)))
+  try {
+    const givenCoin = await Promise.race([givenBy(db, userId), late])
+    return givenCoin === undefined ? undefined : levelOf(givenCoin, settings.levels)
+  } catch (error) {
+    log.warn({ err: error, userId }, 'the level cannot be read')
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
 }
+
+async function ifOfLevel(minLevel: number, userId: string, answer: ChargeAnswer, ctx: Ctx): Promise<ChargeAnswer> {
+  const level = await levelNow(userId, ctx)
+  if (level === undefined) return deny('billing.unavailable', 'Levels cannot be read now.')
+  return level >= minLevel ? answer : deny('gift.level_required', `From level ${minLevel} on; you are on level ${level}.`)
+}
+
+const shown = ({ id, name, priceCoin, kind, comboable, effectId, tags, countMax, minLevel }: GiftItem) => ({
+  ...{ id, name, priceCoin, kind, comboable, tags: [...tags], countMax },
+  ...(effectId === '' ? {} : { effectId }),
+  ...(minLevel === 0 ? {} : { minLevel }),
+})
 
 /** What a user can be told of why there is no checkout; anything else is a failure, and logged. */
 function asRefusal(error: unknown, provider: string): unknown {
@@ -148,12 +181,12 @@ export function monetization() {
 
   return definePlugin({
     name: 'monetization',
-    version: '1.1.0',
-    description: 'Gift catalogue, prices, splits, limits of spending and packages of coins.',
+    version: '1.2.0',
+    description: 'Gift catalogue, prices, splits, limits of spending, levels of users and packages of coins.',
     settings,
     domains: ['recharge'],
     calls: ['engine.pay.create'],
-    migrations: [...migrations, ...limitMigrations, ...velocityMigrations],
+    migrations: [...migrations, ...limitMigrations, ...velocityMigrations, ...levelMigrations],
     async start(ctx) {
       await shelf.start(ctx.db)
       await limits.load(ctx.db)
@@ -178,6 +211,20 @@ export function monetization() {
           version: String(shelf.catalogue.version),
           items: shelf.catalogue.list({ ownerId: d.ownerId, roomId: room, at }).map(shown),
         }),
+      },
+      'wallet.get': {
+        order: 50,
+        budgetMs: 500,
+        async run({ from }, ctx) {
+          const level = await levelNow(from.userId, ctx)
+          return level === undefined ? undefined : { level }
+        },
+      },
+    },
+    events: {
+      'gift.sent': {
+        budgetMs: 60_000,
+        run: ({ d: { txId, from, valueCoin } }, ctx) => count(ctx.db, { txId, userId: from.id, coin: valueCoin }),
       },
     },
     commands: {
@@ -242,6 +289,15 @@ export function monetization() {
             return made
           })
           return { body: limitsNow(user, ctx.clock.now(), ctx) }
+        },
+      },
+      'GET /levels/:user': {
+        summary: 'The level of a user, the coins that they gave in all, and with how many the next one begins.',
+        async run({ params: { user = '' } }, { db, settings }) {
+          const givenCoin = await givenBy(db, userId(user))
+          const next = nextLevelAt(givenCoin, settings.levels)
+          const rest = next === undefined ? {} : { nextLevelCoin: next }
+          return { body: { level: levelOf(givenCoin, settings.levels), givenCoin, ...rest } }
         },
       },
       'GET /gifts': {

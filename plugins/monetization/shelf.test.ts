@@ -1,7 +1,7 @@
 /** Several instances on one database: what one changes the others have at their next look. */
 import { beforeEach, describe, expect, it } from 'vitest'
-import { PluginDbFile } from '../../engine/plugin/plugin-db.ts'
-import { PluginDbError } from '../../engine/plugin/plugin-db-wire.ts'
+import { PluginDbFile } from '../../engine/plugin/db/plugin-db.ts'
+import { PluginDbError } from '../../engine/plugin/db/plugin-db-wire.ts'
 import { type PluginDb, pluginDb } from '../../engine/plugin/tables.ts'
 import { giftDefaults } from './catalogue.ts'
 import { migrations, Shelf } from './shelf.ts'

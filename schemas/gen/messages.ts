@@ -851,6 +851,8 @@ export interface Me {
   roles?: string[] | undefined
   anonymous?: boolean | undefined
   mutedUntilAt?: number | undefined
+  invitation?: MicInvited | undefined
+  granted?: MicAccepted | undefined
 }
 export const Me: Codec<Me> = {
   encode(m, w) {
@@ -874,6 +876,14 @@ export const Me: Codec<Me> = {
       w.uint(40)
       w.int(m.mutedUntilAt)
     }
+    if (m.invitation !== undefined) {
+      w.uint(50)
+      w.nested(MicInvited.encode, m.invitation)
+    }
+    if (m.granted !== undefined) {
+      w.uint(58)
+      w.nested(MicAccepted.encode, m.granted)
+    }
   },
   decode(r, end) {
     const m: Me = { roles: [] }
@@ -894,6 +904,12 @@ export const Me: Codec<Me> = {
           break
         case 40:
           m.mutedUntilAt = r.int(end)
+          break
+        case 50:
+          m.invitation = MicInvited.decode(r, r.enter(end))
+          break
+        case 58:
+          m.granted = MicAccepted.decode(r, r.enter(end))
           break
         default:
           r.skip(tag, end)
@@ -3761,6 +3777,7 @@ export interface GiftItem {
   effectId?: string | undefined
   tags?: string[] | undefined
   countMax?: number | undefined
+  minLevel?: number | undefined
 }
 export const GiftItem: Codec<GiftItem> = {
   encode(m, w) {
@@ -3796,6 +3813,10 @@ export const GiftItem: Codec<GiftItem> = {
       w.uint(64)
       w.int32(m.countMax)
     }
+    if (m.minLevel !== undefined) {
+      w.uint(72)
+      w.int32(m.minLevel)
+    }
   },
   decode(r, end) {
     const m: GiftItem = { tags: [] }
@@ -3825,6 +3846,9 @@ export const GiftItem: Codec<GiftItem> = {
           break
         case 64:
           m.countMax = r.int32(end)
+          break
+        case 72:
+          m.minLevel = r.int32(end)
           break
         default:
           r.skip(tag, end)
@@ -4292,6 +4316,7 @@ export interface WalletGetReply {
   coinPaid?: number | undefined
   coinBonus?: number | undefined
   bean?: string | undefined
+  level?: number | undefined
 }
 export const WalletGetReply: Codec<WalletGetReply> = {
   encode(m, w) {
@@ -4307,6 +4332,10 @@ export const WalletGetReply: Codec<WalletGetReply> = {
       w.uint(26)
       w.string(m.bean)
     }
+    if (m.level !== undefined) {
+      w.uint(32)
+      w.int32(m.level)
+    }
   },
   decode(r, end) {
     const m: WalletGetReply = {}
@@ -4321,6 +4350,9 @@ export const WalletGetReply: Codec<WalletGetReply> = {
           break
         case 26:
           m.bean = r.string(end)
+          break
+        case 32:
+          m.level = r.int32(end)
           break
         default:
           r.skip(tag, end)
@@ -4411,6 +4443,7 @@ export interface RankGetReply {
   place?: number | undefined
   scoreCoin?: string | undefined
   window?: string | undefined
+  counting?: boolean | undefined
 }
 export const RankGetReply: Codec<RankGetReply> = {
   encode(m, w) {
@@ -4430,6 +4463,10 @@ export const RankGetReply: Codec<RankGetReply> = {
       w.uint(34)
       w.string(m.window)
     }
+    if (m.counting !== undefined) {
+      w.uint(40)
+      w.bool(m.counting)
+    }
   },
   decode(r, end) {
     const m: RankGetReply = { rows: [] }
@@ -4447,6 +4484,9 @@ export const RankGetReply: Codec<RankGetReply> = {
           break
         case 34:
           m.window = r.string(end)
+          break
+        case 40:
+          m.counting = r.bool(end)
           break
         default:
           r.skip(tag, end)
@@ -5414,12 +5454,17 @@ export const StreamSelectSourceReply: Codec<StreamSelectSourceReply> = {
 
 export interface StreamOpenIngest {
   line?: string | undefined
+  codec?: string | undefined
 }
 export const StreamOpenIngest: Codec<StreamOpenIngest> = {
   encode(m, w) {
     if (m.line !== undefined) {
       w.uint(10)
       w.string(m.line)
+    }
+    if (m.codec !== undefined) {
+      w.uint(18)
+      w.string(m.codec)
     }
   },
   decode(r, end) {
@@ -5429,6 +5474,9 @@ export const StreamOpenIngest: Codec<StreamOpenIngest> = {
       switch (tag) {
         case 10:
           m.line = r.string(end)
+          break
+        case 18:
+          m.codec = r.string(end)
           break
         default:
           r.skip(tag, end)

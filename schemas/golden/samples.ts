@@ -47,6 +47,7 @@ export function currentEnvelopes(kind: Kind): Record<string, Record<string, unkn
       ...mapValues(commands, ({ d, room }, t) => ({
         full: { id: 'r1', t, ...(room ? { room: 'demo' } : {}), ik: 'key_1', d: sampleOf(d, 'full') },
         bare: { id: 'r2', t, d: sampleOf(d, 'bare') },
+        ...(t === 'stream.open_ingest' ? { codec: { id: 'r3', t, room: 'demo', d: { line: 'backup', codec: 'vp8' } } } : {}),
       })),
       'x.poll.vote': {
         full: {
@@ -70,8 +71,22 @@ export function currentEnvelopes(kind: Kind): Record<string, Record<string, unkn
 const replyEnvelopes = ({ reply }: { reply: TSchema }, t: string) => ({
   full: { re: 'r1', ok: true, d: sampleOf(reply, 'full'), replayed: true },
   bare: { re: 'r2', ok: true, d: sampleOf(reply, 'bare') },
-  ...(t === 'room.join' ? { ext: joinWithExtensions } : {}),
+  ...(t === 'room.join' ? { ext: joinWithExtensions, invited: joinOfInvited } : {}),
+  ...(t === 'wallet.get' ? { level: { re: 'r3', ok: true, d: { coinPaid: 1, coinBonus: 2, bean: '3', level: 4 } } } : {}),
+  ...(t === 'rank.get' ? { counting: { re: 'r3', ok: true, d: { rows: [], counting: true } } } : {}),
+  ...(t === 'gift.list' ? { level: giftsOfLevel } : {}),
 })
+const crown = {
+  id: 'crown',
+  name: 'Crown',
+  priceCoin: 7,
+  kind: 'normal',
+  comboable: true,
+  tags: ['vip'],
+  countMax: 9,
+  minLevel: 3,
+}
+const giftsOfLevel = { re: 'r3', ok: true, d: { items: [crown], version: '2' } }
 const joinWithExtensions = {
   re: 'r3',
   ok: true,
@@ -83,6 +98,22 @@ const joinWithExtensions = {
       { plugin: 'poll', json: '{"open":true}' },
       { plugin: 'trivia', json: '[1]' },
     ],
+  },
+}
+
+/** Resumed: what is state comes along, what somebody is asked alone included. */
+const joinOfInvited = {
+  re: 'r4',
+  ok: true,
+  d: {
+    ...{ epoch: 1, seq: 2, resumed: true, likes: 7, shares: 0, danmaku: [], ext: [] },
+    stream: { state: 'live', tracks: [], lines: [{ line: 'backup', state: 'up' }], line: 'backup', degradeLevel: 0, sinceAt: 5 },
+    mic: { seats: [{ no: 1, state: 'reserved', locked: false, user: { id: 'u1', name: '甲' }, kind: 'audio' }], waiting: 0 },
+    me: {
+      ...{ userId: 'u1', name: '甲', roles: [], anonymous: false },
+      invitation: { inviteId: 'i1', by: { id: 'o', name: 'Host', role: 'owner' }, seatNo: 2, expireAt: 1_760_000_000_123 },
+      granted: { seatNo: 1, joinByAt: 1_760_000_000_123 },
+    },
   },
 }
 
