@@ -99,9 +99,9 @@ export class PluginHost {
     const ownNumbers = new OwnNumbers(metrics, (error, where) => parts.onError(error, where))
     const registry = this.#registry
     const reports = new PlaceReports({ ...parts, registry, calls: this.#callsOf(parts), ownNumbers, logLimit: this.#logLimit })
-    const place = { ...parts, registry, waiting: this.#waiting, reports, changeOver }
-    this.#inProcess = new InProcess(place)
-    this.#admission = new Admission(place)
+    const shared = { ...parts, registry, waiting: this.#waiting, reports, changeOver }
+    this.#inProcess = new InProcess(shared)
+    this.#admission = new Admission(shared)
     exportPlugins(metrics, () => registry.all())
   }
 
@@ -315,6 +315,8 @@ export class PluginHost {
   // ------------------------------------------------------------------ what is in force
 
   #changeOver(changed: Attached | undefined): void {
+    // Those that were let go already must not fall out of force: while the engine stops, their policy answers for them.
+    if (this.#registry.isEnding) return
     this.#inForce.changeOver(this.#registry.all())
     if (changed) this.#readers.bind(changed)
   }

@@ -125,7 +125,7 @@ export class InProcess {
     attached.row = row
     attached.unfit = undefined
     await place.start(row.settingsVersion, row.settings)
-    registry.refuseWhenEnding()
     await store.putPlugin(row)
+    registry.refuseWhenEnding()
   }
 }

@@ -191,10 +191,14 @@ describe.each(['inline', 'worker', 'remote'] as const)('%s', (place) => {
   it('durable events: at least once, in order, again after a failure, a dead letter in the end, and a replay', async () => {
     const all = async () => (await seen()).events.filter(({ t }: { t: string }) => t === 'wall.shown')
     const before = (await all()).length
+    // Never under a delivery: on a busy machine its budget would be over with the pause that was meant.
+    const advance = (ms: number) => {
+      if (engine.plugins.describe('probe').instances.every(({ underWay }) => underWay === 0)) clock.advance(ms)
+    }
     const walls = async () => (await all()).slice(before)
     for (const text of ['one', 'probe=fail:2', 'three']) expect(await call('wall', { text })).toEqual({ d: null })
     await until(async () => {
-      clock.advance(500)
+      advance(500)
       expect((await walls()).map(({ text, attempt }: { text: string; attempt: number }) => `${text} ${attempt}`)).toEqual([
         'one 1',
         'probe=fail:2 1',
@@ -206,7 +210,7 @@ describe.each(['inline', 'worker', 'remote'] as const)('%s', (place) => {
     await call('wall', { text: 'probe=fail:8' })
     await call('wall', { text: 'last' })
     await until(async () => {
-      clock.advance(30_000)
+      advance(30_000)
       expect((await walls()).at(-1)).toMatchObject({ text: 'last', attempt: 1 })
     })
     expect((await walls()).filter(({ text }: { text: string }) => text === 'probe=fail:8')).toHaveLength(
