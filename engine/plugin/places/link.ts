@@ -1,13 +1,13 @@
 /**
  * The engine's end of the line to one instance of a plugin in another place.
  *
- * Checks (guards, transforms) are gathered adaptively: the first after a pause goes at once; those that come within 8 ms after a batch
- * (a fifth of the budget, if that is less) go together, as do those that come while two batches are under way; at most 256 in one.
+ * Checks (guards, transforms) are gathered adaptively: the first after a pause goes at once; those that come within 12 ms after a batch
+ * (a quarter of the budget, if that is less) go together, as do those that come while two batches are under way; at most 256 in one.
  * Each check is settled within its budget, whatever the plugin does: a result, or a `CheckFailure` that says why there is none.
  * A batch must come back with exactly as many results as it had items, else every item of it failed.
  *
  *     const link = new Link({ instance, channel, clock, ... })
- *     const raw = await link.check(0, ask, 50)       // rejects with CheckFailure
+ *     const raw = await link.check(0, ask, 50)       // a `Late`; fails with CheckFailure
  *     const reply = await link.run(3, input, 200)    // rejects with CallError
  */
 import type { Clock, Timer } from '../../base/clock.ts'
@@ -16,6 +16,7 @@ import type { Ask } from '../define.ts'
 import { Breaker } from './breaker.ts'
 import { Causes } from './causes.ts'
 import type { Channel } from './channel.ts'
+import { Late } from './late.ts'
 import {
   type CallResult,
   checkItem,
@@ -85,13 +86,17 @@ export interface LinkParts {
   onGone(reason: string): void
 }
 
-interface Check {
-  hook: number
-  ask: Ask<unknown>
-  deadlineAt: number
-  resolve(result: unknown): void
-  reject(failure: CheckFailure): void
-  settled: boolean
+class Check extends Late {
+  readonly hook: number
+  readonly ask: Ask<unknown>
+  readonly deadlineAt: number
+
+  constructor(hook: number, ask: Ask<unknown>, deadlineAt: number) {
+    super()
+    this.hook = hook
+    this.ask = ask
+    this.deadlineAt = deadlineAt
+  }
 }
 interface Batch {
   checks: Check[]
@@ -105,12 +110,12 @@ interface Run {
 }
 
 /**
- * A batch costs about 220 us whatever its size (a write that wakes another process, its answer, the timers), so from 8 ms of questions
- * one is made: at 20,000 a second 160 go together. The first after 8 ms of silence goes at once.
+ * A batch costs about 220 us whatever its size (a write that wakes another process, its answer, the timers), so from 12 ms of questions
+ * one is made: at 20,000 a second 240 go together. The first after 12 ms of silence goes at once.
  */
-const adaptive: Batching = { itemsMax: 256, inFlightMax: 2, gatherMs: 8 }
+const adaptive: Batching = { itemsMax: 256, inFlightMax: 2, gatherMs: 12 }
 /** A pause is at most this share of a hook's budget. */
-const gatherOfBudgetMax = 0.2
+const gatherOfBudgetMax = 0.25
 const waitingMax = 10_000
 const runsMax = 1_000
 const callsInFlightMax = 256
@@ -193,19 +198,19 @@ export class Link {
 
   // ------------------------------------------------------------------ checks
 
-  check(hook: number, ask: Ask<unknown>, budgetMs: number): Promise<unknown> {
+  /** Fails with a `CheckFailure`. */
+  check(hook: number, ask: Ask<unknown>, budgetMs: number): Late {
     const now = this.#parts.clock.now()
     if (this.#waiting.length >= waitingMax)
-      return Promise.reject(new CheckFailure('unavailable', `${waitingMax} checks wait for the instance`))
+      return Late.failed(new CheckFailure('unavailable', `${waitingMax} checks wait for the instance`))
     // Last: whom it lets through is the trial, and must be asked.
-    if (!this.#isHere || !this.breaker.allows(now)) return Promise.reject(new CheckFailure('unavailable', 'no healthy instance'))
+    if (!this.#isHere || !this.breaker.allows(now)) return Late.failed(new CheckFailure('unavailable', 'no healthy instance'))
     if (budgetMs < this.#shortestBudgetMs) this.#shortestBudgetMs = budgetMs
-    return new Promise((resolve, reject) => {
-      const check: Check = { hook, ask, deadlineAt: now + budgetMs, resolve, reject, settled: false }
-      this.#waiting.push(check)
-      this.#sweepBy(check.deadlineAt)
-      this.#pump(now)
-    })
+    const check = new Check(hook, ask, now + budgetMs)
+    this.#waiting.push(check)
+    this.#sweepBy(check.deadlineAt)
+    this.#pump(now)
+    return check
   }
 
   #pump(now: number): void {
@@ -226,7 +231,7 @@ export class Link {
   }
 
   #sendBatch(taken: Check[], now: number): void {
-    const checks = taken.filter(({ settled }) => !settled)
+    const checks = taken.filter(({ isSettled }) => !isSettled)
     if (checks.length === 0) return
     const at = Math.trunc(now)
     const items = JSON.stringify(checks.map(({ hook, ask }) => checkItem(hook, ask, at)))
@@ -265,13 +270,10 @@ export class Link {
       const result = isSound ? results[at] : resultFailed
       if (result === resultFailed) failed++
       else if (result === resultLate) late++
-      if (check.settled) this.#parts.counts.late++
+      if (check.isSettled) this.#parts.counts.late++
       else if (result === resultLate) this.#fail(check, 'late', 'no verdict in time')
       else if (result === resultFailed) this.#fail(check, 'failed', isSound ? 'the hook failed' : 'wrong number of results')
-      else {
-        check.settled = true
-        check.resolve(result)
-      }
+      else check.answer(result)
     }
     this.#weigh(now, checks.length, failed, late)
     this.#pump(now)
@@ -286,9 +288,7 @@ export class Link {
   }
 
   #fail(check: Check, reason: FailureReason, message: string): void {
-    if (check.settled) return
-    check.settled = true
-    check.reject(new CheckFailure(reason, message))
+    if (!check.isSettled) check.fail(new CheckFailure(reason, message))
   }
 
   // ------------------------------------------------------------------ deadlines
@@ -312,7 +312,7 @@ export class Link {
       this.breaker.failed(now, true, batch.checks.length)
     }
     for (const check of this.#waiting) next = Math.min(next, this.#expire(check, now))
-    this.#waiting = this.#waiting.filter(({ settled }) => !settled)
+    this.#waiting = this.#waiting.filter(({ isSettled }) => !isSettled)
     for (const [id, run] of this.#runs) {
       if (run.deadlineAt > now) next = Math.min(next, run.deadlineAt)
       else {
@@ -326,7 +326,7 @@ export class Link {
   }
 
   #expire(check: Check, now: number): number {
-    if (check.settled) return never
+    if (check.isSettled) return never
     if (check.deadlineAt > now) return check.deadlineAt
     this.#fail(check, 'late', 'no verdict in time')
     return never
