@@ -89,7 +89,11 @@ export interface SfuRequests {
   }
   'transport.connect': { ask: OfTransport & { dtlsParameters: Media }; answer: Record<string, never> }
   'transport.restart_ice': { ask: OfTransport; answer: { iceParameters: Media } }
-  'producer.open': { ask: OfTransport & { kind: MediaKind; rtpParameters: Media; feed: Feed }; answer: { producer: string } }
+  /** `isPaused`: of a muted seat, which is not to be heard for a moment. */
+  'producer.open': {
+    ask: OfTransport & { kind: MediaKind; rtpParameters: Media; feed: Feed; isPaused?: boolean }
+    answer: { producer: string }
+  }
   'producer.close': { ask: OfPeer & { producer: string }; answer: Record<string, never> }
   /** Muted by the host: nothing of it is sent on. */
   'producer.pause': { ask: OfPeer & { producer: string; isPaused: boolean }; answer: Record<string, never> }

@@ -224,13 +224,15 @@ export class Room implements LinkedRoom {
     kind,
     rtpParameters,
     feed,
+    isPaused = false,
   }: SfuAsk<'producer.open'>): Promise<{ producer: string }> {
     checkOneOf(kind, ['audio', 'video'], 'kind')
     checkObject(rtpParameters, 'rtpParameters')
+    checkOneOf(isPaused, [true, false], 'isPaused')
     const peer = this.known(peerId)
     const { transport: of } = peer.transport(transport)
     if (of.appData['direction'] !== 'send') throw new SfuProblem('stream.bad_params', 'this transport is there to receive')
-    const producer = await this.produce(peer, of, { kind, rtpParameters, feed, via: 'webrtc' })
+    const producer = await this.produce(peer, of, { kind, rtpParameters, feed, via: 'webrtc', isPaused })
     return { producer: producer.id }
   }
 
@@ -238,7 +240,13 @@ export class Room implements LinkedRoom {
   async produce(
     peer: Peer,
     transport: types.Transport,
-    { kind, rtpParameters, feed, via }: { kind: MediaKind; rtpParameters: Media; feed: Feed; via: Via },
+    {
+      kind,
+      rtpParameters,
+      feed,
+      via,
+      isPaused = false,
+    }: { kind: MediaKind; rtpParameters: Media; feed: Feed; via: Via; isPaused?: boolean },
   ): Promise<types.Producer> {
     checkFeed(feed)
     const show = this.#shows
@@ -251,6 +259,7 @@ export class Room implements LinkedRoom {
           kind,
           rtpParameters: rtpParameters as unknown as types.RtpParameters,
           keyFrameRequestDelay: keyFrameRequestDelayMs,
+          paused: isPaused,
         }),
       )
       try {
@@ -323,7 +332,8 @@ export class Room implements LinkedRoom {
   }
 
   #openTrack(producer: types.Producer, of: Pick<MediaTrackShape, 'userId' | 'source' | 'seatNo'>): void {
-    const shape: MediaTrackShape = { id: producer.id, kind: producer.kind, ...of }
+    const muted = producer.paused ? { muted: true } : {}
+    const shape: MediaTrackShape = { id: producer.id, kind: producer.kind, ...of, ...muted }
     this.#tracks.set(producer.id, { shape, producer })
     producer.observer.on('close', () => {
       if (!this.#tracks.delete(producer.id)) return

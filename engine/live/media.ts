@@ -77,13 +77,17 @@ export const newMicMeters = (): MicMeters => ({
 export interface SeatStage {
   /** Without a kind: whether anything. */
   mayPublishSeat(userId: string, kind?: MediaKind): number | undefined
+  /** Muted: what is published there begins unheard. */
+  isSeatMuted(seatNo: number): boolean
   onSeatOpened(seat: SeatProducer): void
-  onSeatClosed(seat: SeatProducer): void
+  onSeatClosed(seat: Omit<SeatProducer, 'isPaused'>): void
 }
 export interface SeatProducer {
   seatNo: number
   userId: string
   kind: MediaKind
   producerId: string
+  /** As it was opened. */
+  isPaused: boolean
 }
 export type { LineName }

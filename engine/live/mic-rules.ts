@@ -303,12 +303,14 @@ export class MicRules {
   }
 
   /** Something of theirs can be heard. Undefined: they have no seat to be heard from. */
-  opened(userId: string, producerId: string): MicFact[] | undefined {
+  /** `isPaused`: as it was opened, before what was said since. */
+  opened(userId: string, producerId: string, isPaused = false): MicFact[] | undefined {
     const seated = this.#seated(userId)
     if (!seated?.isJoined) return undefined
     const { seatNo } = seated
     seated.producers.add(producerId)
-    const muted: MicFact[] = isSilent(seated) ? [{ is: 'paused', seatNo, isPaused: true }] : []
+    const isMuted = isSilent(seated)
+    const muted: MicFact[] = isMuted === isPaused ? [] : [{ is: 'paused', seatNo, isPaused: isMuted }]
     if (seated.is === 'live') return muted
     seated.is = 'live'
     seated.endsAt = undefined

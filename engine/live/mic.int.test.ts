@@ -322,6 +322,8 @@ describe('silence', () => {
     await ann.ok('stream.unpublish', { producerId }, on.room)
     await viewer.next(seatEvent(1, 'suspended'))
     await ann.ok('stream.publish', { transportId, kind: 'audio', source: 'mic', rtpJson: audioJson(++ssrc) }, on.room)
+    // Not heard for a moment either.
+    await viewer.next((event) => event.t === 'stream.published' && event.d.track.muted === true)
     expect((await viewer.next((event) => seatEvent(1, 'live')(event) && event.d.seat.mutedBy === 'host')).d.by).toBe('ann')
     await heard(true)
     await on.host.ok('mic.unmute_seat', { seatNo: 1 }, on.room)

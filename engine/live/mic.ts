@@ -303,16 +303,20 @@ export class Mic implements Chore, SeatStage {
     return this.#rules.mayPublish(userId, kind)
   }
 
-  onSeatOpened({ seatNo, userId, producerId }: SeatProducer): void {
+  isSeatMuted(seatNo: number): boolean {
+    return this.#rules.seat(seatNo).mutedBy !== undefined
+  }
+
+  onSeatOpened({ seatNo, userId, producerId, isPaused }: SeatProducer): void {
     this.run(this.#home.now())
     // While the node was at it the guest may have been dropped, or sat down elsewhere.
     const isTheirs = this.#rules.mayPublish(userId) === seatNo
-    const facts = isTheirs ? this.#rules.opened(userId, producerId) : undefined
+    const facts = isTheirs ? this.#rules.opened(userId, producerId, isPaused) : undefined
     if (facts) this.#carry(facts, { actor: userId })
     else this.#media.closeSeat(seatNo, userId)
   }
 
-  onSeatClosed({ userId, producerId }: SeatProducer): void {
+  onSeatClosed({ userId, producerId }: Pick<SeatProducer, 'userId' | 'producerId'>): void {
     this.#carry(this.#rules.closed(userId, producerId, this.#home.now()), { actor: userId })
   }
 

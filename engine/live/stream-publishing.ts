@@ -122,13 +122,15 @@ export class Publishing {
     const taken = this.claim(feed, peer)
     if (taken) return call.answer(taken)
     this.#replace(peer, kind, feed)
+    const isPaused = feed.of === 'seat' && this.seats?.isSeatMuted(feed.seatNo) === true
     this.#node.request(
       { call, peer, onRefused: () => this.#unclaim(feed, peer) },
       'producer.open',
-      { ...this.#node.of(peer), transport, kind, rtpParameters, feed },
+      { ...this.#node.of(peer), transport, kind, rtpParameters, feed, isPaused },
       ({ producer }) => {
         this.#peers.opened(peer, producer, { kind, feed })
-        if (feed.of === 'seat') this.seats?.onSeatOpened({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId: producer })
+        if (feed.of === 'seat')
+          this.seats?.onSeatOpened({ seatNo: feed.seatNo, userId: peer.userId, kind, producerId: producer, isPaused })
         accept(call, { producerId: producer })
       },
     )
