@@ -173,6 +173,9 @@ export interface RoomSample {
   consumers: number
   /** Shows of other rooms that can be played here. */
   links: number
+  /** Since the last sample: times that a line sent more since a key frame than is held, and packets that a worker was too slow to take. */
+  overflows: number
+  dropped: number
   /** Picture behind sound by the clocks of the sender, if it tells. */
   avSkewMs?: number
 }

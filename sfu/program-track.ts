@@ -51,6 +51,13 @@ export class ShownTrack {
     this.outs = ssrcs.map((ssrc) => ({ splice: new Splice({ ssrc, clockRate: codec.clockRate, overlap }), waits: true }))
   }
 
+  /** Since it was asked last: packets that the worker was too slow to take. */
+  takeDropped(): number {
+    const { dropped } = this.#pacer
+    this.#pacer.dropped = 0
+    return dropped
+  }
+
   get mimeType(): string {
     return this.#codec.mimeType
   }

@@ -117,6 +117,14 @@ export class Program {
     return picture === undefined || sound === undefined ? undefined : Math.round(picture - sound)
   }
 
+  /** What was let go of since it was asked last. */
+  takeLoss(): { overflows: number; dropped: number } {
+    let [overflows, dropped] = [0, 0]
+    for (const source of this.#sources) overflows += source.takeOverflows()
+    for (const track of this.#tracks.values()) dropped += track.takeDropped()
+    return { overflows, dropped }
+  }
+
   /** Rejects with `stream.line_taken`, or `stream.codec` when the other line sends another codec. */
   async attach({ line, source: name, producer, ownerId, via }: Attach): Promise<void> {
     this.#mustBeFree(line, ownerId)

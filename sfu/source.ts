@@ -58,6 +58,16 @@ export class Source {
     this.#held = this.kind === 'video' ? encodings.map(() => new Held(this.codec.mimeType)) : []
   }
 
+  /** Since it was asked last: how often more came since a key frame than is held. */
+  takeOverflows(): number {
+    let taken = 0
+    for (const held of this.#held) {
+      taken += held.overflows
+      held.overflows = 0
+    }
+    return taken
+  }
+
   get codec(): types.RtpCodecParameters {
     return this.consumer.rtpParameters.codecs[0] as types.RtpCodecParameters
   }

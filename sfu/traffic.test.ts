@@ -28,7 +28,13 @@ test('viewers who are asked in turn: each has its turn, and what is told adds up
   }
   viewers.slice(0, 8).forEach(join)
   const room: SampledRoom = {
-    ...{ id: 'r', bitrateMax: 1, peers: new Map([['p', peer]]), links: { size: 0 }, program: { avSkewMs: undefined } },
+    ...{
+      id: 'r',
+      bitrateMax: 1,
+      peers: new Map([['p', peer]]),
+      links: { size: 0 },
+      program: { avSkewMs: undefined, takeLoss: () => ({ overflows: 1, dropped: 2 }) },
+    },
     ...{ incoming: function* () {}, cutForBitrate: () => undefined },
   }
   let told = 0

@@ -20,7 +20,7 @@ import type { Room } from './room.ts'
 export type SampledRoom = Pick<Room, 'id' | 'bitrateMax' | 'incoming' | 'cutForBitrate'> & {
   readonly peers: ReadonlyMap<string, Pick<Peer, 'transports' | 'consumers'>>
   readonly links: { readonly size: number }
-  readonly program: { readonly avSkewMs: number | undefined }
+  readonly program: { readonly avSkewMs: number | undefined; takeLoss(): { overflows: number; dropped: number } }
 }
 interface Count {
   /** When it was counted, and what it had moved. */
@@ -79,6 +79,7 @@ export class Traffic {
       peers: room.peers.size,
       consumers: sum([...room.peers.values()].map(({ consumers }) => consumers.size)),
       links: room.links.size,
+      ...room.program.takeLoss(),
       ...(room.program.avSkewMs === undefined ? {} : { avSkewMs: room.program.avSkewMs }),
     }
   }

@@ -34,6 +34,9 @@ export interface MediaCounts {
   workerDeaths: number
   /** Sounds and pictures that were ended because their publisher sent far more than it may. */
   bitrateCuts: number
+  /** As of `RoomSample`, since the start. */
+  overflows: number
+  dropped: number
 }
 export type RoomTraffic = RoomSample & Egress
 interface Pending {
@@ -54,7 +57,16 @@ const lookEveryMs = 2_500
 const lineEveryMs = 10_000
 
 export class Media implements MediaNode {
-  readonly counts: MediaCounts = { answered: 0, refused: 0, timedOut: 0, unsent: 0, workerDeaths: 0, bitrateCuts: 0 }
+  readonly counts: MediaCounts = {
+    answered: 0,
+    refused: 0,
+    timedOut: 0,
+    unsent: 0,
+    workerDeaths: 0,
+    bitrateCuts: 0,
+    overflows: 0,
+    dropped: 0,
+  }
   readonly iceServers: readonly IceServer[]
   readonly #parts: MediaParts
   readonly #process: NodeProcess
@@ -257,6 +269,10 @@ export class Media implements MediaNode {
   #onSample({ rooms, workers }: Extract<SfuEvent, { t: 'sample' }>): void {
     const pids = new Set(workers.map(({ pid }) => pid))
     this.counts.workerDeaths += this.#sample.workers.filter(({ pid }) => !pids.has(pid)).length
+    for (const { overflows, dropped } of rooms) {
+      this.counts.overflows += overflows
+      this.counts.dropped += dropped
+    }
     this.#sample = { rooms: rooms.map((room) => ({ ...room, egressBpsPeak: this.#peakOf(room) })), workers }
     this.#egressBpsPeak = Math.max(
       this.#egressBpsPeak,

@@ -73,6 +73,16 @@ export function exportMedia(metrics: Metrics, media: Media | undefined, meters: 
     'Sounds and pictures that were ended because their publisher sent far more than it may.',
     () => media?.counts.bitrateCuts ?? 0,
   )
+  metrics.total(
+    'livehouse_media_held_overflows_total',
+    'Times that a line sent more since its last key frame than is held of it.',
+    () => media?.counts.overflows ?? 0,
+  )
+  metrics.total(
+    'livehouse_media_dropped_packets_total',
+    'Packets that a media worker was too slow to take.',
+    () => media?.counts.dropped ?? 0,
+  )
   metrics.total('livehouse_stream_failovers_total', 'Changes of line that nobody asked for.', () => meters.failovers)
   metrics.total('livehouse_stream_takeovers_total', 'Lines that a user took over from themselves.', () => meters.takeovers)
   metrics.total('livehouse_stream_cuts_total', 'Shows that an operator or a plugin cut.', () => meters.cuts)

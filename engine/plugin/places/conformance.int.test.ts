@@ -196,6 +196,8 @@ describe.each(['inline', 'worker', 'remote'] as const)('%s', (place) => {
       if (engine.plugins.describe('probe').instances.every(({ underWay }) => underWay === 0)) clock.advance(ms)
     }
     const walls = async () => (await all()).slice(before)
+    const counts = () => engine.plugins.describe('probe').events as { dead: number; retried: number }
+    const known = { ...counts() }
     for (const text of ['one', 'probe=fail:2', 'three']) expect(await call('wall', { text })).toEqual({ d: null })
     await until(async () => {
       advance(500)
@@ -216,11 +218,14 @@ describe.each(['inline', 'worker', 'remote'] as const)('%s', (place) => {
     expect((await walls()).filter(({ text }: { text: string }) => text === 'probe=fail:8')).toHaveLength(
       consumerLimits.attemptsMax,
     )
-    expect(engine.plugins.describe('probe').events).toMatchObject({ dead: 1, retried: 9 })
+    const { dead, retried } = counts()
+    expect(dead - known.dead).toBe(1)
+    // Of those 9 are failures of the hook; an instance that is not heard for a second on a busy machine is asked again too.
+    expect(retried - known.retried).toBeGreaterThanOrEqual(9)
     const letters = await until(async () => {
       const dead = await engine.store.listDead({ plugin: 'probe', afterId: 0, limit: 10 })
-      expect(dead).toHaveLength(1)
-      return dead
+      expect(dead).toHaveLength(known.dead + 1)
+      return dead.slice(-1)
     })
     const replay = engine.plugins.consumerOf('probe')?.replay(letters.map(({ id }) => id))
     await pass(30_000, replay ?? Promise.resolve())
