@@ -86,7 +86,11 @@ async function main(): Promise<void> {
   const drive = new Drive(guards, place)
   await drive.saturated(warmMs)
   const runs = [await drive.saturated(task.seconds * 1_000)]
-  for (const rate of task.rates) runs.push(await drive.paced(rate, task.seconds * 1_000))
+  for (const rate of task.rates) {
+    // What is compiled while it is measured is no cost of a message: a sixth of the first seconds at a rate.
+    await drive.paced(rate, warmMs)
+    runs.push(await drive.paced(rate, task.seconds * 1_000))
+  }
   const askBytes = Buffer.byteLength(JSON.stringify(askOf(1)))
   process.send?.({ place: task.place, askBytes, runs } satisfies GuardFigures, () => process.exit(0))
 }

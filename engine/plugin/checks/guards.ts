@@ -10,7 +10,6 @@ import { type ErrorCode, errors, type PluginErrorCode } from '../../../schemas/e
 import { refusal } from '../../room/call.ts'
 import type { Ask } from '../define.ts'
 import { type Allow, allow, type Deny, guardedCommands, holdMsMax, isOwnedBy, shadow, type Verdict } from '../hooks.ts'
-import { Late } from '../places/late.ts'
 import type { HookMeters } from './meters.ts'
 
 export interface BoundGuard {
@@ -82,7 +81,6 @@ export class Guards {
     meters.calls++
     try {
       const answer = guard.check(ask)
-      if (answer instanceof Late) return this.#later(answer, guard, on, made)
       if (!(answer instanceof Promise)) return made(guard, this.#sound(guard, on, answer))
       const startedAt = meters.start()
       return answer.then(
@@ -98,24 +96,6 @@ export class Guards {
     } catch (error) {
       return made(guard, this.#failed(guard, on, error))
     }
-  }
-
-  #later<T>(answer: Late, guard: BoundGuard, on: string, made: (guard: BoundGuard, verdict: Verdict) => T): Promise<T> {
-    const startedAt = guard.meters.start()
-    return new Promise((resolve, reject) => {
-      const settle = (verdictOf: () => Verdict) => {
-        guard.meters.took(startedAt)
-        try {
-          resolve(made(guard, verdictOf()))
-        } catch (error) {
-          reject(error)
-        }
-      }
-      answer.then(
-        (late) => settle(() => this.#sound(guard, on, late)),
-        (error) => settle(() => this.#failed(guard, on, error)),
-      )
-    })
   }
 
   #sound(guard: BoundGuard, on: string, answer: unknown): Verdict {

@@ -3,10 +3,8 @@
  * before made of it and may change the white-listed fields alone. A transform that fails, is late or answers rubbish is skipped and
  * counted: a transform never keeps anything from happening.
  */
-
 import type { Ask } from '../define.ts'
 import { type TransformedCommand, transformedCommands } from '../hooks.ts'
-import { Late } from '../places/late.ts'
 import type { HookMeters } from './meters.ts'
 
 export interface BoundTransform {
@@ -57,7 +55,7 @@ export class Transforms {
     return d
   }
 
-  async #runLate<D>(on: TransformedCommand, ask: Ask<D>, late: Rest<D>): Promise<D> {
+  async #runLate<D>(on: TransformedCommand, ask: Ask<D>, late: Late<D>): Promise<D> {
     let d = ask.d
     for (const [at, transform] of late.rest.entries()) {
       const answer = at === 0 ? late.answer : this.#askOne(transform, on, shownTo(ask, d))
@@ -76,8 +74,7 @@ export class Transforms {
       return undefined
     }
     try {
-      const given = transform.check(ask)
-      const answer = given instanceof Late ? Promise.resolve(given) : given
+      const answer = transform.check(ask)
       if (!(answer instanceof Promise)) return answer
       const startedAt = meters.start()
       return answer.catch(failed).finally(() => meters.took(startedAt))
@@ -86,7 +83,7 @@ export class Transforms {
     }
   }
 
-  #applied<D>(transform: BoundTransform, on: TransformedCommand, d: D, answer: unknown, apply: Rest<D>['apply']): D {
+  #applied<D>(transform: BoundTransform, on: TransformedCommand, d: D, answer: unknown, apply: Late<D>['apply']): D {
     if (answer === undefined || answer === null || answer === 0) return d
     const patch = knownFields(on, answer)
     const next = patch === undefined ? undefined : apply(d, patch, transform.plugin)
@@ -100,7 +97,7 @@ export class Transforms {
 /** A copy: what a transform does to it in place is no patch, and nobody would check it. */
 const shownTo = <D>(ask: Ask<D>, d: D): Ask<D> => ({ ...ask, d: { ...d } })
 
-interface Rest<D> {
+interface Late<D> {
   answer: Promise<unknown>
   rest: readonly BoundTransform[]
   apply: (d: D, patch: Patch, plugin: string) => D | undefined

@@ -67,7 +67,7 @@ function setup({ isReady = true, batching = noPause as Batching | undefined } = 
   if (isReady) wire.say({ k: 'ready', settings: 1 })
   /** As text, so that a test reads the outcome like a sentence. */
   const check = (budgetMs = 50) =>
-    Promise.resolve(link.check(0, ask, budgetMs)).then(
+    link.check(0, ask, budgetMs).then(
       (result) => JSON.stringify(result),
       (failure) => failure.reason as string,
     )

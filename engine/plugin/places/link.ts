@@ -7,7 +7,7 @@
  * A batch must come back with exactly as many results as it had items, else every item of it failed.
  *
  *     const link = new Link({ instance, channel, clock, ... })
- *     const raw = await link.check(0, ask, 50)       // a `Late`; fails with CheckFailure
+ *     const raw = await link.check(0, ask, 50)       // rejects with CheckFailure
  *     const reply = await link.run(3, input, 200)    // rejects with CallError
  */
 import type { Clock, Timer } from '../../base/clock.ts'
@@ -16,7 +16,6 @@ import type { Ask } from '../define.ts'
 import { Breaker } from './breaker.ts'
 import { Causes } from './causes.ts'
 import type { Channel } from './channel.ts'
-import { Late } from './late.ts'
 import {
   type CallResult,
   checkItem,
@@ -86,17 +85,13 @@ export interface LinkParts {
   onGone(reason: string): void
 }
 
-class Check extends Late {
-  readonly hook: number
-  readonly ask: Ask<unknown>
-  readonly deadlineAt: number
-
-  constructor(hook: number, ask: Ask<unknown>, deadlineAt: number) {
-    super()
-    this.hook = hook
-    this.ask = ask
-    this.deadlineAt = deadlineAt
-  }
+interface Check {
+  hook: number
+  ask: Ask<unknown>
+  deadlineAt: number
+  resolve(result: unknown): void
+  reject(failure: CheckFailure): void
+  settled: boolean
 }
 interface Batch {
   checks: Check[]
@@ -198,19 +193,19 @@ export class Link {
 
   // ------------------------------------------------------------------ checks
 
-  /** Fails with a `CheckFailure`. */
-  check(hook: number, ask: Ask<unknown>, budgetMs: number): Late {
+  check(hook: number, ask: Ask<unknown>, budgetMs: number): Promise<unknown> {
     const now = this.#parts.clock.now()
     if (this.#waiting.length >= waitingMax)
-      return Late.failed(new CheckFailure('unavailable', `${waitingMax} checks wait for the instance`))
+      return Promise.reject(new CheckFailure('unavailable', `${waitingMax} checks wait for the instance`))
     // Last: whom it lets through is the trial, and must be asked.
-    if (!this.#isHere || !this.breaker.allows(now)) return Late.failed(new CheckFailure('unavailable', 'no healthy instance'))
+    if (!this.#isHere || !this.breaker.allows(now)) return Promise.reject(new CheckFailure('unavailable', 'no healthy instance'))
     if (budgetMs < this.#shortestBudgetMs) this.#shortestBudgetMs = budgetMs
-    const check = new Check(hook, ask, now + budgetMs)
-    this.#waiting.push(check)
-    this.#sweepBy(check.deadlineAt)
-    this.#pump(now)
-    return check
+    return new Promise((resolve, reject) => {
+      const check: Check = { hook, ask, deadlineAt: now + budgetMs, resolve, reject, settled: false }
+      this.#waiting.push(check)
+      this.#sweepBy(check.deadlineAt)
+      this.#pump(now)
+    })
   }
 
   #pump(now: number): void {
@@ -231,7 +226,7 @@ export class Link {
   }
 
   #sendBatch(taken: Check[], now: number): void {
-    const checks = taken.filter(({ isSettled }) => !isSettled)
+    const checks = taken.filter(({ settled }) => !settled)
     if (checks.length === 0) return
     const at = Math.trunc(now)
     const items = JSON.stringify(checks.map(({ hook, ask }) => checkItem(hook, ask, at)))
@@ -270,10 +265,13 @@ export class Link {
       const result = isSound ? results[at] : resultFailed
       if (result === resultFailed) failed++
       else if (result === resultLate) late++
-      if (check.isSettled) this.#parts.counts.late++
+      if (check.settled) this.#parts.counts.late++
       else if (result === resultLate) this.#fail(check, 'late', 'no verdict in time')
       else if (result === resultFailed) this.#fail(check, 'failed', isSound ? 'the hook failed' : 'wrong number of results')
-      else check.answer(result)
+      else {
+        check.settled = true
+        check.resolve(result)
+      }
     }
     this.#weigh(now, checks.length, failed, late)
     this.#pump(now)
@@ -288,7 +286,9 @@ export class Link {
   }
 
   #fail(check: Check, reason: FailureReason, message: string): void {
-    if (!check.isSettled) check.fail(new CheckFailure(reason, message))
+    if (check.settled) return
+    check.settled = true
+    check.reject(new CheckFailure(reason, message))
   }
 
   // ------------------------------------------------------------------ deadlines
@@ -312,7 +312,7 @@ export class Link {
       this.breaker.failed(now, true, batch.checks.length)
     }
     for (const check of this.#waiting) next = Math.min(next, this.#expire(check, now))
-    this.#waiting = this.#waiting.filter(({ isSettled }) => !isSettled)
+    this.#waiting = this.#waiting.filter(({ settled }) => !settled)
     for (const [id, run] of this.#runs) {
       if (run.deadlineAt > now) next = Math.min(next, run.deadlineAt)
       else {
@@ -326,7 +326,7 @@ export class Link {
   }
 
   #expire(check: Check, now: number): number {
-    if (check.isSettled) return never
+    if (check.settled) return never
     if (check.deadlineAt > now) return check.deadlineAt
     this.#fail(check, 'late', 'no verdict in time')
     return never

@@ -30,7 +30,7 @@ export interface Place {
   readonly counts: LinkCounts
   /** Resolves when it can be asked; rejects when the plugin refuses to start. Settings are set before. */
   start(settingsVersion: number, settings: unknown): Promise<void>
-  /** A guard or transform. A value, a promise or a `Late` that is settled within the budget; throws or rejects where there is no answer. */
+  /** A guard or transform. A value or a promise that is settled within the budget; throws or rejects where there is no answer. */
   check(hook: number, ask: Ask<unknown>, budgetMs: number): unknown
   /** Anything else. `key`: the same key goes to the same instance while instances stay. Rejects with a `CallError`. */
   run(hook: number, input: unknown, options: { key: string; budgetMs: number }): Promise<unknown>

@@ -10,7 +10,6 @@ import { CallError } from '../context.ts'
 import type { Ask } from '../define.ts'
 import type { ManifestShape } from '../manifest.ts'
 import type { Channel } from './channel.ts'
-import { Late } from './late.ts'
 import { CheckFailure, Link, type LinkCounts, newLinkCounts } from './link.ts'
 import type { InstanceInfo, Place, PlaceParts } from './place.ts'
 
@@ -89,9 +88,9 @@ export class RemotePlace implements Place {
     link.configure(this.#settings.version, this.#settings.values)
   }
 
-  check(hook: number, ask: Ask<unknown>, budgetMs: number): Late {
+  check(hook: number, ask: Ask<unknown>, budgetMs: number): Promise<unknown> {
     const link = this.#pick(ask.room === '' ? ask.from.userId : ask.room)
-    return link?.check(hook, ask, budgetMs) ?? Late.failed(new CheckFailure('unavailable', 'no healthy instance'))
+    return link?.check(hook, ask, budgetMs) ?? Promise.reject(new CheckFailure('unavailable', 'no healthy instance'))
   }
 
   run(hook: number, input: unknown, { key, budgetMs }: { key: string; budgetMs: number }): Promise<unknown> {

@@ -12,7 +12,6 @@ import { CallError } from '../context.ts'
 import type { Ask } from '../define.ts'
 import { checkManifest, type ManifestShape, manifestHash } from '../manifest.ts'
 import type { Channel, ChannelEvents } from './channel.ts'
-import { Late } from './late.ts'
 import { CheckFailure, Link, type LinkCounts, newLinkCounts } from './link.ts'
 import type { InstanceInfo, Place, PlaceParts } from './place.ts'
 
@@ -139,8 +138,8 @@ export class WorkerPlace implements Place {
     })
   }
 
-  check(hook: number, ask: Ask<unknown>, budgetMs: number): Late {
-    return this.#link?.check(hook, ask, budgetMs) ?? Late.failed(new CheckFailure('unavailable', 'not started'))
+  check(hook: number, ask: Ask<unknown>, budgetMs: number): Promise<unknown> {
+    return this.#link?.check(hook, ask, budgetMs) ?? Promise.reject(new CheckFailure('unavailable', 'not started'))
   }
 
   run(hook: number, input: unknown, { budgetMs }: { budgetMs: number }): Promise<unknown> {
