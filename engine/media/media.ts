@@ -259,7 +259,7 @@ export class Media implements MediaNode {
     const { log } = this.#parts
     const wasReady = this.isReady
     this.#state = state
-    if (state.is === 'ready') log.info({ mediasoup: state.mediasoup, worker: state.worker, pid: this.pid }, 'media is ready')
+    if (state.is === 'ready') log.info({ mediasoup: state.mediasoup, worker: state.worker, nodePid: this.pid }, 'media is ready')
     else if (state.is === 'failed') log.error({ reason: state.reason, wayOut: state.wayOut }, 'media is not to be had')
     else log.debug({ step: state.step }, 'media is starting')
     if (!wasReady && this.isReady && this.#level > 0) this.tell('node.degrade', { level: this.#level })

@@ -156,9 +156,15 @@ function MicActions({ step, mic, media, busy, isMuted, run, onClose }: ActionsPr
   )
 }
 
+/** By what was waited for. */
+const lateWords: Record<string, string> = {
+  application: 'Nobody answered in time. Ask again if you like.',
+  invitation: 'The invitation is over.',
+  seat: 'The seat was not taken in time.',
+}
+
 function endedWords({ code, reason }: NonNullable<MicView['ended']>): string {
-  if (code === 'timed_out')
-    return reason === 'seat' ? 'The seat was not taken in time.' : 'Nobody answered in time. Ask again if you like.'
+  if (code === 'timed_out') return lateWords[reason] ?? 'It took too long.'
   if (code === 'rejected') return reason ? `Not this time: ${reason}` : 'The host says: not this time.'
   return reason ? `You are off the mic: ${reason}` : 'You are off the mic.'
 }
