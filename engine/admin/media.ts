@@ -37,6 +37,8 @@ const RoomShape = Type.Object({
   peers: Whole,
   consumers: Whole,
   links: Type.Integer({ description: 'Shows of other rooms that can be played here.' }),
+  overflows: Type.Integer({ description: 'In the last second: times that a line sent more since a key frame than is held.' }),
+  dropped: Type.Integer({ description: 'In the last second: packets that a worker was too slow to take.' }),
   avSkewMs: Type.Optional(Type.Number()),
 })
 const MediaReply = Type.Object({

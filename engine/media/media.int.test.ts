@@ -60,7 +60,13 @@ it('is told about to viewers, operators and Prometheus', async () => {
   expect(await metric('livehouse_media_rooms')).toBe(1)
   const gauges = ['workers', 'worker_cpu_bps', 'worker_cpu_bps_max', 'transports', 'consumers', 'links', 'requests_under_way']
   const traffic = ['egress_bps', 'egress_bps_peak', 'ingress_bps']
-  const totals = ['node_deaths_total', 'worker_deaths_total', 'bitrate_cuts_total']
+  const totals = [
+    'node_deaths_total',
+    'worker_deaths_total',
+    'bitrate_cuts_total',
+    'held_overflows_total',
+    'dropped_packets_total',
+  ]
   for (const name of [...gauges, ...traffic, ...totals])
     expect([name, (await metric(`livehouse_media_${name}`)) >= 0]).toEqual([name, true])
   for (const name of ['failovers', 'takeovers', 'cuts', 'lost'])
