@@ -11,6 +11,7 @@ import type { StreamLineShape } from '../schemas/messages.ts'
 import type { Feed, Ingest, SfuAsk } from '../schemas/sfu.ts'
 import { checkId, checkLine, checkOneOf } from './checks.ts'
 import { type OpenIngest, openIngest } from './ingest.ts'
+import { gone } from './problem.ts'
 import type { Room, RoomParts } from './room.ts'
 
 /** A stranger that knows a port would close it over and over. */
@@ -28,6 +29,8 @@ export class Ingests {
   /** By their peer. */
   readonly #open = new Map<string, OpenedIngest>()
   readonly #opening = new Map<string, Promise<Ingest>>()
+  /** For an opening before theirs. */
+  readonly #waiting = new Set<{ peer: string; isOver: boolean }>()
 
   constructor(room: Room, parts: Pick<RoomParts, 'options' | 'clock' | 'log'>) {
     this.#room = room
@@ -44,9 +47,7 @@ export class Ingests {
     checkLine(ask.line)
     checkOneOf(ask.videoCodec, [undefined, 'h264', 'vp8'], 'videoCodec')
     checkOneOf(ask.isSrtp, [undefined, true, false], 'isSrtp')
-    // One after the other: whoever asks twice at once gets one.
-    for (let opening = this.#opening.get(ask.peer); opening; opening = this.#opening.get(ask.peer))
-      await opening.catch(() => undefined)
+    if (this.#opening.has(ask.peer)) await this.#turn(ask.peer)
     const known = this.#open.get(ask.peer)
     if (known && known.ask.line !== ask.line) this.#room.closePeer(ask.peer)
     if (known?.ask.line !== ask.line) return this.#openPorts(ask)
@@ -55,6 +56,15 @@ export class Ingests {
     const told = await this.#openPorts(ask)
     known.close()
     return told
+  }
+
+  /** One after the other: whoever asks twice at once gets one. Who is closed meanwhile is not made anew by one who waits. */
+  async #turn(peer: string): Promise<void> {
+    const turn = { peer, isOver: false }
+    this.#waiting.add(turn)
+    for (let opening = this.#opening.get(peer); opening; opening = this.#opening.get(peer)) await opening.catch(() => undefined)
+    this.#waiting.delete(turn)
+    if (turn.isOver) throw gone('client')
   }
 
   #openPorts(ask: SfuAsk<'ingest.open'>, again?: Ingest): Promise<Ingest> {
@@ -114,6 +124,7 @@ export class Ingests {
   }
 
   close(peerId: string): void {
+    for (const turn of this.#waiting) if (turn.peer === peerId) turn.isOver = true
     const ingest = this.#open.get(peerId)
     this.#open.delete(peerId)
     ingest?.close()

@@ -100,3 +100,22 @@ test('what is on its way to a show that ends does not become part of the next on
   const { transportIds } = await media.places.main.router.dump()
   expect(transportIds).toEqual([transport])
 })
+
+test('who waits for an opening of their own when the show ends, or they go, does not come back with it', async () => {
+  const { node } = sfu
+  for (const [name, end] of [
+    ['ended', (room: string) => node.request('show.end', { room })],
+    ['left', (room: string) => node.request('peer.close', { room, peer: 'rtp' })],
+  ] as const) {
+    const room = `waits-${name}`
+    await node.request('room.open', { room })
+    const ask = { room, peer: 'rtp', line: 'primary' } as const
+    const opening = (['vp8', 'h264', 'h264'] as const).map((videoCodec) => node.request('ingest.open', { ...ask, videoCodec }))
+    const ending = end(room)
+    expect(await Promise.all(opening.map(problemOf))).toEqual(['stream.gone', 'stream.gone', 'stream.gone'])
+    await ending
+    const media = node.rooms.get(room) as Room
+    expect([media.peers.size, media.program.lines.map(({ state }) => state)]).toEqual([0, ['idle', 'idle']])
+    await node.request('ingest.open', { room, peer: 'other', line: 'primary' })
+  }
+})
