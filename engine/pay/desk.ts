@@ -76,7 +76,9 @@ export class Desk {
     // A refund asked for twice has another time and perhaps another operator: its id alone says that it is the same.
     const known = await this.#parts.ledger.reads.row(op.txId)
     const result = known ? undefined : await this.#parts.ledger.submit(op)
-    if (!result || (!result.ok && result.code === 'ledger.tx_exists')) return refused('gift.refunded')
+    // Replayed: the same person asked twice within a millisecond.
+    const isRefunded = !result || (result.ok ? result.replayed : result.code === 'ledger.tx_exists')
+    if (isRefunded) return refused('gift.refunded')
     if (!result.ok && result.code === 'wallet.insufficient') return refused('gift.settled')
     const answer = answerOf(result)
     if (answer.ok) void tellWallet(this.#parts, gift.actor, 'refund')
