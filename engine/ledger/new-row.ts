@@ -7,7 +7,7 @@ import type { Cell } from './cells.ts'
 import { jsonCharsMax } from './check.ts'
 import type { Charge, Entry, JournalRow, Transfer } from './ops.ts'
 import { Refused } from './refused.ts'
-import { legsOf } from './rows.ts'
+import { legsOf, legText } from './rows.ts'
 import { SentCharge } from './sent.ts'
 import type { Shares, Spent, SplitTerms } from './split.ts'
 
@@ -65,12 +65,8 @@ export interface Leg {
   amount: bigint
 }
 
-export function legsTextOf(legs: readonly Leg[]): string {
-  let text = '['
-  for (const { from, to, amount } of legs)
-    text += `${text === '[' ? '' : ','}["${from.ledger}","${from.account}","${to.account}",${amount}]`
-  return `${text}]`
-}
+export const legsTextOf = (legs: readonly Leg[]): string =>
+  `[${legs.map(({ from, to, amount }) => legText(from.ledger, { dr: from.account, cr: to.account, amount })).join(',')}]`
 
 /** Written by hand: as an object through JSON.stringify it took as long as all decisions about a gift. */
 export function chargeFacts(charge: Charge, { paid, bonus }: Spent, { income, streamer, guild, platform }: Shares): string {

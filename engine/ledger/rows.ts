@@ -46,12 +46,10 @@ export interface PayerColumns {
 }
 
 /** `JSON.stringify` has no bigint; names of accounts need no escapes. */
-export function legsText(transfers: readonly Transfer[]): string {
-  let text = '['
-  for (const { dr, cr, amount } of transfers)
-    text += `${text.length > 1 ? ',' : ''}["${accountKind(dr)?.ledger}","${dr}","${cr}",${amount}]`
-  return `${text}]`
-}
+export const legText = (ledger: string | undefined, { dr, cr, amount }: Transfer): string =>
+  `["${ledger}","${dr}","${cr}",${amount}]`
+export const legsText = (transfers: readonly Transfer[]): string =>
+  `[${transfers.map((transfer) => legText(accountKind(transfer.dr)?.ledger, transfer)).join(',')}]`
 
 const legPattern = /\["\w+","([^"]+)","([^"]+)",(\d+)\]/g
 export const legsOf = (text: string): Transfer[] =>
