@@ -9,15 +9,14 @@ import type { ChildProcess } from 'node:child_process'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import type { LineName } from '../schemas/sfu.ts'
 import type { SfuNode } from './node.ts'
+import { chromiumFlags, executablePath } from './testing-page.ts'
 
 const args = [
-  ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
-  ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
-  ...['--disable-background-networking', '--disable-component-update', '--disable-renderer-backgrounding'],
+  ...chromiumFlags,
+  ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--disable-renderer-backgrounding'],
   // A page in front of another one shows as many pictures as the other.
   ...['--disable-backgrounding-occluded-windows', '--disable-background-timer-throttling'],
 ]
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 export const launchViewer = (): Promise<Browser> => chromium.launch({ executablePath, args })
 
 /** Runs in pages. `publish` sends simulcast where there are names of layers, the best first. */
