@@ -114,7 +114,7 @@ export class MediaWorkers {
       if (worker.closed) throw new Error('it died at once')
       this.#all.push(one)
       for (const done of [...this.#waiting]) done()
-      log.info({ pid: worker.pid, port: portBase === 0 ? undefined : portBase + place }, 'media worker is there')
+      log.info({ workerPid: worker.pid, port: portBase === 0 ? undefined : portBase + place }, 'media worker is there')
     } catch (error) {
       worker.close()
       throw error
@@ -126,7 +126,7 @@ export class MediaWorkers {
     const at = this.#all.indexOf(one)
     if (at < 0 || this.#isClosed) return
     this.#all.splice(at, 1)
-    log.error({ pid: one.worker.pid, err: error, rooms: one.rooms }, 'media worker died')
+    log.error({ workerPid: one.worker.pid, err: error, rooms: one.rooms }, 'media worker died')
     this.#respawn(one.place, elapsedMs() - one.startedAt < youngMs ? respawnMs : 0)
     onDied(one)
   }

@@ -305,7 +305,7 @@ export class Media implements MediaNode {
     this.#look = clock.after(lookEveryMs, () => {
       const silentMs = clock.now() - this.#heardAt
       if (this.isReady && silentMs > silentMsMax) {
-        log.error({ silentMs, pid: this.pid }, 'the media node hangs and is killed')
+        log.error({ silentMs, nodePid: this.pid }, 'the media node hangs and is killed')
         this.#process.kill()
       }
       this.#watch()
